@@ -1,0 +1,74 @@
+"""Every setting of the project, once, with its default; the other configs change a few.
+
+    inv-jax train --config=configs/base.py --config.data.path=CAPTURE --workdir=runs/mine
+
+The defaults are INV on a META (Neural 3D Video) capture at half size. A name in parentheses is
+the setting's name in the original INV.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The default settings."""
+    config = ml_collections.ConfigDict()
+
+    config.data = data = ml_collections.ConfigDict()
+    data.layout = "n3dv"  # 'n3dv' (META), 'little_falls', or 'procedural' (dataset_type)
+    data.path = ""  # folder of the capture (datadir); procedural: '' is WORKDIR/capture
+    data.factor = 2  # reads frames_{factor}/, or frames/ for 1 (factor)
+    data.first_frame = 1  # frames are numbered as on disk (start_frame)
+    data.num_frames = 0  # 0: all frames from the first one on
+    data.holdout = (0,)  # indices of cameras never trained on; the first is shown (llffhold)
+    data.near = 0.5  # where sampling starts, in NDC; day scenes 0.5, night scenes 0.35 (near)
+    data.ndc = True  # warp to NDC; False for cameras that do not face one way (not no_ndc)
+    data.pixel_center = 0.0  # 0.0 as the original, 0.5 as COLMAP
+    data.bd_factor = 0.75  # scales the scene so that the nearest bound is at 1 / bd_factor
+
+    # The procedural capture: sizes of the images that are trained on, and how many cameras.
+    data.procedural = procedural = ml_collections.ConfigDict()
+    procedural.height = 1014
+    procedural.width = 1352
+    procedural.num_cams = 21
+    procedural.num_frames = 300
+
+    config.model = model = ml_collections.ConfigDict()
+    model.width = 256  # hidden features (netwidth)
+    model.depth = 8  # layers of the trunk (netdepth)
+    model.structure_layers = 3  # the first n layers are stored per frame (mid_freeze_start)
+    model.structure_heads = ()  # heads that are structure too: 'density', 'feature', ...
+    model.skip_layer = -1  # skip connection behind this layer; -1: none (no_skip_connect), NeRF: 4
+    model.position_octaves = 10  # (multires)
+    model.direction_octaves = 4  # (multires_views)
+    model.coarse_samples = 64  # (N_samples)
+    model.fine_samples = 64  # (N_importance)
+    model.density_noise = 1.0  # standard deviation, in training only (raw_noise_std)
+    model.background = 0.0  # grey level behind the scene; 1.0 is white (white_bkgd)
+
+    config.train = train = ml_collections.ConfigDict()
+    train.steps = 10_000  # a frame, in Structure Transfer (i_weights)
+    train.warmup_steps = 10_000  # a frame, in Warm-Up (i_weights_warmup)
+    train.freeze_frame = 120  # first frame with frozen color layers; 0: never (freeze_start_frame)
+    train.scratch = False  # every frame starts from random params (is_nerf_baseline)
+    train.init_from = ""  # start from the params of another run's workdir (ft_path)
+    train.init_frame = 0  # ... of this frame of it; 0: its newest
+    train.reset_optimizer = False  # forget Adam's moments at every frame
+    train.rays_per_step = 1024  # over all devices (N_rand)
+    train.rays_per_pass = 0  # rays through the network at once on a device; 0: fits the hardware
+    train.seed = 0
+    train.loss = "mse"  # or 'huber' (use_huber)
+    train.learning_rate = 5e-4  # (lrate)
+    train.lr_decay_rate = 0.1  # 1.0: constant (use_weight_decay)
+    train.lr_decay_steps = 250_000  # (lrate_decay * 1000)
+    train.clip_norm = 2.0  # of each network's gradient
+    train.save_every = 5_000  # steps between mid-frame states; 0: none
+    train.image_every = 0  # steps between images and params within a frame; 0: none (i_iter_img)
+    train.dispatch_seconds = 1.0  # steps are sent to the devices in groups that take so long
+
+    config.eval = evaluation = ml_collections.ConfigDict()
+    evaluation.rays_per_chunk = 0  # rays rendered at once on a device; 0: fits the hardware
+
+    config.render = render = ml_collections.ConfigDict()
+    render.fps = 30.0
+
+    return config.lock()

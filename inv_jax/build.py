@@ -1,0 +1,371 @@
+"""From a config to plain typed parts. Below this file nobody knows what a config is."""
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import pathlib
+import platform
+from collections.abc import Callable
+from importlib import metadata as importlib_metadata
+from typing import Any
+
+import jax
+import ml_collections
+from absl import logging
+
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
+from inv_jax.data import capture as capture_lib
+from inv_jax.data import synthetic
+from inv_jax.data.capture import Capture
+from inv_jax.eval.evaluate import Evaluator
+from inv_jax.models.mlp import NerfMlp
+from inv_jax.models.nerf import Nerf
+from inv_jax.player.player import Player
+from inv_jax.render.view import ViewRenderer
+from inv_jax.sampling.rays import sample_rays
+from inv_jax.train import losses, optimizer, parallel, plan
+from inv_jax.train.journal import Journal
+from inv_jax.train.loop import Settings, Trainer
+from inv_jax.train.parallel import Devices
+from inv_jax.train.step import Stepper
+from inv_jax.types import InvError, Params
+
+Config = ml_collections.ConfigDict
+
+# Fields that may change between two starts of one run: they change no result, or only append.
+_FREE = (
+    "data.path",
+    "data.num_frames",
+    "train.rays_per_pass",
+    "train.save_every",
+    "train.image_every",
+    "train.dispatch_seconds",
+    "eval.",
+    "render.",
+)
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
+_CACHE_BYTES = 4 * 2**20  # activations of one layer that a CPU's caches hold
+
+
+def model(config: Config) -> Nerf:
+    """The model of `config.model`."""
+    c = config.model
+    mlp = NerfMlp(
+        width=c.width,
+        depth=c.depth,
+        structure_layers=c.structure_layers,
+        structure_heads=tuple(c.structure_heads),
+        skip_layer=None if c.skip_layer < 0 else c.skip_layer,
+        position_octaves=c.position_octaves,
+        direction_octaves=c.direction_octaves,
+    )
+    return Nerf(
+        mlp,
+        coarse_samples=c.coarse_samples,
+        fine_samples=c.fine_samples,
+        density_noise=c.density_noise,
+        background=c.background,
+    )
+
+
+def training_plan(config: Config) -> plan.Plan:
+    """The plan of `config.train`."""
+    c, first = config.train, config.data.first_frame
+    if c.scratch:
+        return plan.from_scratch(first_frame=first, steps=c.warmup_steps)
+    return plan.incremental(
+        first_frame=first,
+        freeze_frame=c.freeze_frame,
+        warmup_steps=c.warmup_steps,
+        steps=c.steps,
+        keep_optimizer=not c.reset_optimizer,
+    )
+
+
+def capture(config: Config, workdir: pathlib.Path, *, can_write: bool) -> Capture:
+    """Opens the capture of `config.data`; the procedural one is made first, if it may be."""
+    c = config.data
+    layout, path = c.layout, pathlib.Path(c.path)
+    if layout == "procedural":
+        layout = "n3dv"
+        path = path if c.path else workdir / "capture"
+        if can_write:
+            p = c.procedural
+            last = c.first_frame + (c.num_frames or p.num_frames)
+            synthetic.write_capture(
+                path,
+                height=p.height,
+                width=p.width,
+                num_cams=p.num_cams,
+                frames=range(c.first_frame, last),
+                factor=c.factor,
+            )
+    elif not c.path:
+        raise InvError("data.path is empty; say where the capture is: --config.data.path=FOLDER")
+    return capture_lib.open_capture(
+        layout,
+        path,
+        factor=c.factor,
+        first_frame=c.first_frame,
+        num_frames=c.num_frames,
+        holdout=tuple(c.holdout),
+        near=c.near,
+        ndc=c.ndc,
+        pixel_center=c.pixel_center,
+        bd_factor=c.bd_factor,
+    )
+
+
+def initial_params(config: Config, nerf: Nerf) -> Params:
+    """What the first frame starts from: random params, or those of another run."""
+    c = config.train
+    fresh = nerf.init(jax.random.fold_in(jax.random.key(c.seed), 0))
+    if not c.init_from:
+        return fresh
+    store = FrameStore(pathlib.Path(c.init_from))
+    frames = store.frames()
+    if not frames:
+        raise InvError(
+            f"train.init_from={c.init_from} has no stored frames; give the workdir of a trained run"
+        )
+    frame = c.init_frame or frames[-1]
+    try:
+        return params_lib.fill(fresh, params_lib.flatten(store.params(frame)))
+    except InvError as error:
+        raise InvError(f"train.init_from={c.init_from}: {error}") from error
+
+
+def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> int:
+    """Rays through the network at once on a device.
+
+    Args:
+      nerf: The model.
+      devices: Its devices.
+      share: Rays that each of them takes of a step.
+      wanted: The config's; 0 chooses what the hardware likes.
+
+    Raises:
+      InvError: If `wanted` does not divide the share.
+    """
+    if wanted:
+        if wanted < 1 or share % min(wanted, share):
+            raise InvError(
+                f"train.rays_per_pass={wanted} does not divide the {share} rays that each of "
+                f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
+            )
+        return min(wanted, share)
+    most = _fitting_rays(nerf, devices, layers=nerf.mlp.depth + 5)
+    return max(n for n in range(1, share + 1) if share % n == 0 and n <= max(most, 1))
+
+
+def rays_per_chunk(config: Config, nerf: Nerf, devices: Devices) -> int:
+    """Rays rendered at once on a device: the config's, or what fits the hardware."""
+    wanted = config.eval.rays_per_chunk
+    if wanted < 0:
+        raise InvError(f"eval.rays_per_chunk={wanted}; want 1 or more, or 0 for automatic")
+    return wanted or max(64, min(16384, _fitting_rays(nerf, devices, layers=5)))
+
+
+def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
+    """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
+    fine = nerf.coarse_samples + nerf.fine_samples
+    memory = devices.memory_bytes()
+    if devices.platform == "cpu" or memory is None:
+        return _CACHE_BYTES // (fine * nerf.mlp.width * 4)
+    return memory // 4 // ((nerf.coarse_samples + fine) * nerf.mlp.width * 4 * layers)
+
+
+def stepper(config: Config, nerf: Nerf, devices: Devices) -> Stepper:
+    """The training step of `config.train`, for the given devices."""
+    c = config.train
+    share = devices.share(c.rays_per_step, "train.rays_per_step")
+    networks = jax.eval_shape(nerf.init, jax.random.key(0)).keys()
+    return Stepper(
+        model=nerf,
+        sampler=sample_rays,
+        loss=losses.get(c.loss),
+        optimizer=optimizer.make_optimizer(networks, c.clip_norm),
+        schedule=functools.partial(
+            optimizer.learning_rate,
+            init=c.learning_rate,
+            decay_rate=c.lr_decay_rate,
+            decay_steps=c.lr_decay_steps,
+        ),
+        rays_per_step=c.rays_per_step,
+        rays_per_pass=fitting_pass(nerf, devices, share, c.rays_per_pass),
+        num_devices=devices.count,
+        axis=parallel.AXIS,
+    )
+
+
+def trainer(
+    config: Config, workdir: pathlib.Path, should_stop: Callable[[], bool]
+) -> tuple[Trainer, Callable[[], None]]:
+    """Everything a training run needs, and how to close it.
+
+    All that can be checked is checked before anything is written to the workdir.
+    """
+    devices = Devices()
+    nerf = model(config)
+    step = stepper(config, nerf, devices)
+    training = training_plan(config)
+    check_resume(config, workdir, devices)
+    initial = initial_params(config, nerf)
+    shots = capture(config, workdir, can_write=True)
+    pixels = len(shots.train_cams) * shots.cameras.height * shots.cameras.width
+    if config.train.rays_per_step > pixels:
+        raise InvError(
+            f"train.rays_per_step={config.train.rays_per_step} is more than the {pixels} pixels "
+            f"of the {len(shots.train_cams)} training cameras; lower it"
+        )
+    write_config(config, workdir, devices)
+    store = FrameStore(workdir, writable=True)
+    journal = Journal(workdir)
+    renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
+    logging.info("training on %s, %d rays a pass", devices.describe(), step.rays_per_pass)
+    made = Trainer(
+        capture=shots,
+        model=nerf,
+        plan=training,
+        stepper=step,
+        devices=devices,
+        store=store,
+        journal=journal,
+        evaluator=Evaluator(renderer, shots, workdir),
+        initial=initial,
+        seed=config.train.seed,
+        workdir=workdir,
+        settings=Settings(
+            save_every=config.train.save_every,
+            image_every=config.train.image_every,
+            dispatch_seconds=config.train.dispatch_seconds,
+        ),
+        should_stop=should_stop,
+    )
+
+    def close() -> None:
+        journal.close()
+        store.close()
+
+    return made, close
+
+
+@dataclasses.dataclass(frozen=True)
+class Playback:
+    """A finished or running run, opened for looking at."""
+
+    config: Config
+    capture: Capture
+    player: Player
+
+
+def playback(workdir: pathlib.Path) -> Playback:
+    """Opens a run's workdir for evaluation and rendering; writes nothing.
+
+    Raises:
+      InvError: If there is no run, or none of its frames is stored yet.
+    """
+    config = read_config(workdir)
+    devices = Devices()
+    store = FrameStore(workdir)
+    if not store.frames():
+        raise InvError(f"{workdir} has no stored frames yet; train it first")
+    nerf = model(config)
+    renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
+    return Playback(config, capture(config, workdir, can_write=False), Player(store, renderer))
+
+
+# The config of a run, on disk.
+
+
+def _config_path(workdir: pathlib.Path) -> pathlib.Path:
+    return workdir / "config.json"
+
+
+def write_config(config: Config, workdir: pathlib.Path, devices: Devices) -> None:
+    """Writes `config.json`: what really runs, with versions and devices."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    record = {
+        "config": config.to_dict(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "devices": devices.describe(),
+    }
+    path = _config_path(workdir)
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(record, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib_metadata.version(package)
+    except importlib_metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _read_record(workdir: pathlib.Path) -> dict[str, Any] | None:
+    path = _config_path(workdir)
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InvError(f"{path} is not valid JSON ({error}); restore or remove it") from error
+
+
+def read_config(workdir: pathlib.Path) -> Config:
+    """The config a workdir was made with.
+
+    Raises:
+      InvError: If there is none.
+    """
+    record = _read_record(workdir)
+    if record is None:
+        raise InvError(f"no run in {workdir}: {_config_path(workdir).name} is missing there")
+    return ml_collections.ConfigDict(record["config"]).lock()
+
+
+def check_resume(config: Config, workdir: pathlib.Path, devices: Devices) -> None:
+    """Refuses a workdir that belongs to another config.
+
+    Raises:
+      InvError: With the fields that differ.
+    """
+    record = _read_record(workdir)
+    if record is None:
+        return
+    differing = differences(record["config"], json.loads(json.dumps(config.to_dict())))
+    if differing:
+        raise InvError(
+            f"{workdir} belongs to another config; it differs in {'; '.join(differing)}: "
+            "use another --workdir, or the same settings"
+        )
+    if record["devices"] != devices.describe():
+        logging.warning(
+            "this run began on %s and goes on with %s: the same to rounding, not to the bit",
+            record["devices"],
+            devices.describe(),
+        )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Fields that differ, as `train.steps (500 there, 200 here)`, but for those free to change."""
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        path = prefix + name
+        if path.startswith(_FREE):
+            continue
+        mine, theirs = new.get(name, "absent"), old.get(name, "absent")
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            found += differences(theirs, mine, path + ".")
+        elif mine != theirs and not _both_nan(mine, theirs):
+            found.append(f"{path} ({theirs} there, {mine} here)")
+    return found
+
+
+def _both_nan(a: Any, b: Any) -> bool:
+    return isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)

@@ -1,0 +1,238 @@
+"""Frames on disk, written with orbax so that a kill at any moment loses nothing that was there.
+
+    WORKDIR/frames/000012/structure/   the frame's own params
+                          color/       only if they trained in this frame (or nowhere before it)
+                          optimizer/   only while this is the newest frame
+                          metadata/    JSON: phase, steps, loss, ..., and `holds`: for each role,
+                                       the frame whose folder has its params
+    WORKDIR/partial/                   the newest state within a frame
+    WORKDIR/intermediate/              params at intervals within frames, where asked for
+
+A step of an orbax manager appears whole or not at all; what a killed writer leaves behind is
+removed at the next start. Params are stored as `{network: {role: {layer: {leaf}}}}`.
+"""
+
+import contextlib
+import errno
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+from inv_jax import params as params_lib
+from inv_jax.types import InvError, Params
+
+_OPTIMIZER, _METADATA, _PARAMS = "optimizer", "metadata", "params"
+_STEP_DIGITS = 10**9  # a state within a frame has the number frame * this + step
+
+Leaves = Mapping[str, np.ndarray]
+
+
+def _manager(folder: pathlib.Path, items: tuple[str, ...], keep: int | None, create: bool):
+    handlers = {name: ocp.PyTreeCheckpointHandler() for name in items}
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        create=create,
+        read_only=not create,
+        step_format_fixed_length=6,
+        cleanup_tmp_directories=create,
+        enable_async_checkpointing=False,
+    )
+    return ocp.CheckpointManager(
+        folder.absolute(),
+        options=options,
+        item_handlers={**handlers, _METADATA: ocp.JsonCheckpointHandler()},
+    )
+
+
+def _save_args(items: Mapping[str, Leaves], metadata: Mapping[str, Any]) -> ocp.args.Composite:
+    trees = {name: ocp.args.PyTreeSave(params_lib.nest(leaves)) for name, leaves in items.items()}
+    return ocp.args.Composite(**trees, metadata=ocp.args.JsonSave(dict(metadata)))
+
+
+@contextlib.contextmanager
+def _one_line_errors(what: str, folder: pathlib.Path) -> Iterator[None]:
+    """Turns a full disk and an unreadable file into an `InvError`."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        text = " ".join(str(error).split())
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left" in text or "quota" in text.lower():
+            raise InvError(
+                f"the disk of {folder} is full: {what} was not written; all frames before it "
+                "are safe: free some space and run the same command again"
+            ) from error
+        raise InvError(f"{what} in {folder} failed: {text[:300]}") from error
+
+
+class FrameStore:
+    """The stored frames of a run, and the newest state within a frame."""
+
+    def __init__(self, workdir: pathlib.Path, *, writable: bool = False):
+        """Opens a workdir's frames; `writable` creates the folders and removes torn writes."""
+        self._folder = pathlib.Path(workdir) / "frames"
+        self._partial_folder = pathlib.Path(workdir) / "partial"
+        self._intermediate_folder = pathlib.Path(workdir) / "intermediate"
+        self._frames = self._partial = None
+        if writable or self._folder.is_dir():
+            items = (*params_lib.ROLES, _OPTIMIZER)
+            self._frames = _manager(self._folder, items, None, create=writable)
+        if writable:
+            self._partial = _manager(self._partial_folder, (_PARAMS, _OPTIMIZER), 1, create=True)
+        self._shared: dict[tuple[int, str], dict[str, np.ndarray]] = {}
+
+    def close(self) -> None:
+        for manager in (self._frames, self._partial):
+            if manager is not None:
+                manager.close()
+
+    # Whole frames.
+
+    def frames(self) -> list[int]:
+        """Numbers of the stored frames, in order."""
+        return [] if self._frames is None else sorted(self._frames.all_steps())
+
+    def metadata(self, frame: int) -> dict[str, Any]:
+        """What was noted about a frame when it was stored."""
+        self._check(frame)
+        with _one_line_errors(f"reading frame {frame}", self._folder):
+            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+            return self._frames.restore(frame, args=args)[_METADATA]
+
+    def params(self, frame: int) -> dict[str, Any]:
+        """All params of a frame, as a nested dict of numpy arrays: its own and the shared ones."""
+        holds = self.metadata(frame)["holds"]
+        leaves: dict[str, np.ndarray] = {}
+        for role, holder in holds.items():
+            leaves |= self._role(holder, role, keep=holder != frame)
+        return params_lib.nest(leaves)
+
+    def optimizer(self, frame: int) -> dict[str, np.ndarray] | None:
+        """The optimizer's leaves by path; None if the frame no longer has them."""
+        self._check(frame)
+        if not (self._step_folder(frame) / _OPTIMIZER).is_dir():
+            return None
+        return self._read(self._frames, frame, _OPTIMIZER)
+
+    def role_bytes(self, frame: int, role: str) -> int:
+        """Bytes on disk that a frame spends on a role."""
+        folder = self._step_folder(frame) / role
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def save(
+        self,
+        frame: int,
+        params: Params,
+        optimizer: Leaves,
+        *,
+        trained: tuple[str, ...],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Stores a finished frame, then drops the optimizer state of the one before.
+
+        Args:
+          frame: Its number.
+          params: All params.
+          optimizer: The optimizer's leaves by path.
+          trained: Roles that trained in this frame. Others are stored only if no earlier frame
+            holds them; if one does, they have to be the same.
+          metadata: JSON values to note.
+        """
+        earlier = [number for number in self.frames() if number < frame]
+        holds = dict(self.metadata(earlier[-1])["holds"]) if earlier else {}
+        leaves = params_lib.flatten(params)
+        items: dict[str, Leaves] = {}
+        for role in {params_lib.role_of(path) for path in leaves}:
+            if role in trained or role == params_lib.STRUCTURE or role not in holds:
+                holds[role] = frame
+                items[role] = {p: v for p, v in leaves.items() if params_lib.role_of(p) == role}
+        args = _save_args({**items, _OPTIMIZER: optimizer}, {**metadata, "holds": holds})
+        with _one_line_errors(f"frame {frame}", self._folder):
+            self._frames.save(frame, args=args, force=True)
+        self._drop_old_optimizers(frame)
+        for number in self._partial.all_steps():  # they led to this frame
+            self._partial.delete(number)
+
+    # The state within a frame.
+
+    def save_partial(
+        self,
+        frame: int,
+        step: int,
+        params: Params,
+        optimizer: Leaves,
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Stores a state within a frame; the one before is dropped."""
+        args = _save_args(
+            {_PARAMS: params_lib.flatten(params), _OPTIMIZER: optimizer},
+            {**metadata, "frame": frame, "step": step},
+        )
+        with _one_line_errors(f"step {step} of frame {frame}", self._partial_folder):
+            number = frame * _STEP_DIGITS + step
+            if number not in self._partial.all_steps():
+                self._partial.save(number, args=args, force=True)
+
+    def partial(self) -> tuple[dict[str, Any], Params, dict[str, np.ndarray]] | None:
+        """Metadata (with `frame` and `step`), params and optimizer of the newest state."""
+        number = self._partial.latest_step()
+        if number is None:
+            return None
+        with _one_line_errors("reading the newest state", self._partial_folder):
+            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+            metadata = self._partial.restore(number, args=args)[_METADATA]
+        params = params_lib.nest(self._read(self._partial, number, _PARAMS))
+        return metadata, params, self._read(self._partial, number, _OPTIMIZER)
+
+    def save_intermediate(self, frame: int, step: int, params: Params) -> None:
+        """Keeps params from within a frame for later study; nothing resumes from them."""
+        args = _save_args({_PARAMS: params_lib.flatten(params)}, {"frame": frame, "step": step})
+        with _one_line_errors(f"step {step} of frame {frame}", self._intermediate_folder):
+            manager = _manager(self._intermediate_folder, (_PARAMS,), None, create=True)
+            number = frame * _STEP_DIGITS + step
+            if number not in manager.all_steps():
+                manager.save(number, args=args, force=True)
+            manager.close()
+
+    # Reading.
+
+    def _check(self, frame: int) -> None:
+        frames = self.frames()
+        if frame not in frames:
+            have = f"{frames[0]} to {frames[-1]}" if frames else "none"
+            raise InvError(f"frame {frame} is not stored in {self._folder}; stored frames: {have}")
+
+    def _step_folder(self, frame: int) -> pathlib.Path:
+        return self._folder / f"{frame:06d}"
+
+    def _role(self, holder: int, role: str, keep: bool) -> dict[str, np.ndarray]:
+        if (holder, role) in self._shared:
+            return self._shared[holder, role]
+        leaves = self._read(self._frames, holder, role)
+        if keep:  # shared by many frames, so read once
+            self._shared = {(holder, role): leaves}
+        return leaves
+
+    def _read(self, manager: Any, number: int, item: str) -> dict[str, np.ndarray]:
+        with _one_line_errors(f"reading {item} of {number}", self._folder):
+            tree = manager.item_metadata(number)[item].tree
+            as_numpy = ocp.checkpoint_utils.construct_restore_args(tree)
+            as_numpy = _map_leaves(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), as_numpy)
+            args = ocp.args.Composite(**{item: ocp.args.PyTreeRestore(restore_args=as_numpy)})
+            return params_lib.flatten(manager.restore(number, args=args)[item])
+
+    def _drop_old_optimizers(self, newest: int) -> None:
+        for number in self.frames():
+            if number != newest:
+                shutil.rmtree(self._step_folder(number) / _OPTIMIZER, ignore_errors=True)
+
+
+def _map_leaves(function: Any, tree: Any) -> Any:
+    """Maps over a nested dict whose leaves may themselves be trees."""
+    if isinstance(tree, dict):
+        return {key: _map_leaves(function, value) for key, value in tree.items()}
+    return function(tree)

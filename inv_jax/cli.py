@@ -1,0 +1,209 @@
+"""The console script `inv-jax`: train, eval, render.
+
+    inv-jax train  --config=configs/demo.py --workdir=runs/demo [--config.train.steps=500 ...]
+    inv-jax eval   --workdir=runs/demo [--cams=test|train|all|0,3] [--out=table.json]
+    inv-jax render --workdir=runs/demo --path=spiral|test --out=video.mp4
+
+An expected mistake prints one line and exits with status 2.
+"""
+
+import logging as std_logging
+import pathlib
+import signal
+import sys
+import types
+from collections.abc import Callable, Sequence
+
+import jax
+from absl import flags, logging
+from ml_collections import config_flags
+
+from inv_jax import build
+from inv_jax.eval import commands
+from inv_jax.train.loop import Stopped
+from inv_jax.types import InvError
+
+_USAGE_ERROR = 2
+
+
+def _quiet_libraries() -> None:
+    """Keeps the routine notes of orbax and JAX out of the log; their warnings stay."""
+
+    def is_ours(record: std_logging.LogRecord) -> bool:
+        ours = pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents
+        return ours or record.levelno >= std_logging.WARNING
+
+    logging.get_absl_handler().addFilter(is_ours)
+
+
+class _Stop:
+    """Remembers the first signal that asks the run to stop; a second one ends it at once."""
+
+    def __init__(self):
+        self.signal: int | None = None
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _: types.FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        logging.info("%s: storing the state and leaving", signal.Signals(number).name)
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+
+def _workdir(values: flags.FlagValues) -> pathlib.Path:
+    return pathlib.Path(values.workdir).expanduser().absolute()
+
+
+def _define_train(values: flags.FlagValues, argv: list[str]) -> None:
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Config file, with an argument for the scene: configs/n3dv.py:flame_salmon_1.",
+        lock_config=True,
+        flag_values=values,
+        sys_argv=argv,
+    )
+
+
+def _train(values: flags.FlagValues) -> int:
+    if values.config is None:
+        raise InvError("--config is missing; give a config file, for example configs/demo.py")
+    workdir = _workdir(values)
+    stop = _Stop()
+    stop.install()
+    trainer, close = build.trainer(values.config, workdir, stop)
+    try:
+        trainer.train()
+    except Stopped as stopped:
+        print(f"inv-jax: {stopped}", file=sys.stderr)
+        return 128 + (stop.signal or signal.SIGTERM)
+    finally:
+        close()
+    return 0
+
+
+def _define_eval(values: flags.FlagValues, argv: list[str]) -> None:
+    del argv
+    flags.DEFINE_string(
+        "cams", "test", "Cameras: test, train, all, or indices as 0,3.", flag_values=values
+    )
+    flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
+    _define_frames(values)
+
+
+def _define_frames(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "frames", "", "Frames, as FIRST:LAST, both included; empty: all stored.", flag_values=values
+    )
+
+
+def _eval(values: flags.FlagValues) -> int:
+    playback = build.playback(_workdir(values))
+    rows, table = commands.evaluate(playback, cams=values.cams, frames=values.frames)
+    print(table)
+    if values.out:
+        commands.write_rows(pathlib.Path(values.out), rows)
+    return 0
+
+
+def _define_render(values: flags.FlagValues, argv: list[str]) -> None:
+    del argv
+    flags.DEFINE_enum("path", "spiral", ["spiral", "test"], "Camera path.", flag_values=values)
+    flags.DEFINE_string(
+        "out", "video.mp4", "Video file; the depth goes to NAME_depth.", flag_values=values
+    )
+    flags.DEFINE_float("fps", None, "Frames per second; default: the config's.", flag_values=values)
+    _define_frames(values)
+
+
+def _render(values: flags.FlagValues) -> int:
+    playback = build.playback(_workdir(values))
+    paths = commands.render(
+        playback,
+        path=values.path,
+        frames=values.frames,
+        out=pathlib.Path(values.out),
+        fps=values.fps,
+    )
+    for path in paths:
+        print(path)
+    return 0
+
+
+_COMMANDS: dict[str, tuple[Callable[..., None], Callable[[flags.FlagValues], int]]] = {
+    "train": (_define_train, _train),
+    "eval": (_define_eval, _eval),
+    "render": (_define_render, _render),
+}
+
+
+def _parse(command: str, argv: list[str]) -> flags.FlagValues:
+    """Flags of a command.
+
+    Raises:
+      InvError: For a flag, a config file or an override that cannot be right.
+    """
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+    for name in ("verbosity", "stderrthreshold"):
+        values[name] = flags.FLAGS[name]
+    define, _ = _COMMANDS[command]
+    define(values, argv)
+    try:
+        rest = values(argv)
+    # A config file is the user's code: it may raise anything.
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise InvError(lines[-1].strip() if lines else type(error).__name__) from error
+    if len(rest) > 1:
+        raise InvError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
+    if values.workdir is None:
+        raise InvError("--workdir is missing; give the folder of the run")
+    return values
+
+
+def _make_configs_importable(argv: Sequence[str]) -> None:
+    """Lets a config file say `from configs import base`, wherever the command runs."""
+    folders = [pathlib.Path(__file__).parents[1]]
+    for argument in argv:
+        name, _, value = argument.partition("=")
+        if name.lstrip("-") == "config" and value:
+            folders.append(pathlib.Path(value.split(":")[0]).absolute().parents[1])
+    for folder in folders:
+        if (folder / "configs").is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    argv = list(sys.argv if argv is None else argv)
+    if len(argv) < 2 or argv[1] not in _COMMANDS:
+        is_help = len(argv) > 1 and argv[1] in ("-h", "--help", "help")
+        print(__doc__, file=sys.stdout if is_help else sys.stderr)
+        return 0 if is_help else _USAGE_ERROR
+    command = argv[1]
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    _quiet_libraries()
+    try:
+        _make_configs_importable(argv)
+        values = _parse(command, [argv[0], *argv[2:]])
+        _, run = _COMMANDS[command]
+        return run(values)
+    except InvError as error:
+        print(f"inv-jax: {error}", file=sys.stderr)
+        return _USAGE_ERROR
+    except KeyboardInterrupt:
+        print("inv-jax: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(f"inv-jax: out of device memory: {str(error)[:200]}", file=sys.stderr)
+        return _USAGE_ERROR

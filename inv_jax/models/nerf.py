@@ -1,0 +1,88 @@
+"""NeRF: a coarse network says where to look, a fine one gives the picture."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from inv_jax.models.base import Model
+from inv_jax.models.mlp import NerfMlp
+from inv_jax.render import composite, intervals
+from inv_jax.types import InvError, Params, Predictions, Rays, Rendering
+
+
+@dataclasses.dataclass(frozen=True)
+class Nerf(Model):
+    """Coarse and fine networks of one shape, sampled hierarchically (NeRF, section 5.2).
+
+    Attributes:
+      mlp: The network's shape.
+      coarse_samples: Stratified samples on [near, far]; the coarse network sees them.
+      fine_samples: Samples drawn by the coarse weights; the fine network sees both kinds.
+      density_noise: Standard deviation of the noise on raw density, in training.
+      background: Grey level behind every ray: 0 black, 1 white.
+    """
+
+    mlp: NerfMlp
+    coarse_samples: int = 64
+    fine_samples: int = 64
+    density_noise: float = 1.0
+    background: float = 0.0
+
+    def __post_init__(self):
+        if self.coarse_samples < 3 or self.fine_samples < 1:
+            raise InvError(
+                f"model.coarse_samples={self.coarse_samples}, "
+                f"model.fine_samples={self.fine_samples}: want 3 and 1 at least, to draw fine "
+                "samples between coarse ones"
+            )
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        """`{'coarse': ..., 'fine': ...}`, each split in `structure` and `color`."""
+        key_coarse, key_fine = jax.random.split(key)
+        positions, viewdirs = jnp.zeros((1, 1, 3)), jnp.zeros((1, 3))
+        return {
+            "coarse": self.mlp.init(key_coarse, positions, viewdirs)["params"],
+            "fine": self.mlp.init(key_fine, positions, viewdirs)["params"],
+        }
+
+    def predict(
+        self, params: Params, rays: Rays, *, keys: PRNGKeyArray | None = None
+    ) -> Predictions:
+        """Renders rays; see `Model.predict`. The networks are `coarse` and `fine`."""
+        jitter = draw = noise_coarse = noise_fine = None
+        if keys is not None:
+            split = jax.vmap(lambda key: jax.random.split(key, 4))(keys.reshape(-1))
+            jitter, draw, noise_coarse, noise_fine = (
+                split[:, i].reshape(keys.shape) for i in range(4)
+            )
+        distances = intervals.stratified(rays.near, rays.far, self.coarse_samples, jitter)
+        coarse = self._render(params["coarse"], rays, distances, noise_coarse)
+        more = intervals.importance(distances, coarse.weights, self.fine_samples, draw)
+        distances = jnp.sort(jnp.concatenate([distances, more], axis=-1), axis=-1)
+        fine = self._render(params["fine"], rays, distances, noise_fine)
+        return {"coarse": coarse, "fine": fine}
+
+    def _render(
+        self,
+        params: Params,
+        rays: Rays,
+        distances: Float[Array, "*b S"],
+        noise_keys: PRNGKeyArray | None,
+    ) -> Rendering:
+        positions = (
+            rays.origins[..., None, :] + rays.directions[..., None, :] * distances[..., None]
+        )
+        raw_density, raw_rgb = self.mlp.apply({"params": params}, positions, rays.viewdirs)
+        if noise_keys is not None and self.density_noise > 0.0:
+            noise = intervals.per_ray(jax.random.normal, noise_keys, distances.shape[-1])
+            raw_density = raw_density + self.density_noise * noise
+        return composite.composite(
+            nn.relu(raw_density),
+            nn.sigmoid(raw_rgb),
+            composite.open_edges(distances),
+            unit=jnp.linalg.norm(rays.directions, axis=-1, keepdims=True),
+            background=self.background,
+        )

@@ -1,0 +1,57 @@
+"""One player shows every result: evaluation, video and viewer all go through it."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from inv_jax.render.view import View, ViewRenderer
+from inv_jax.types import Cameras, Params
+
+
+class FrameSource(Protocol):
+    """Where stored frames come from: a run's `FrameStore`, or anything with the same two calls."""
+
+    def frames(self) -> list[int]:
+        """Numbers of the frames there are, in order."""
+        ...
+
+    def params(self, frame: int) -> Params:
+        """All params of one frame."""
+        ...
+
+
+class Player:
+    """Any stored frame from any camera."""
+
+    def __init__(self, source: FrameSource, renderer: ViewRenderer):
+        """Plays `source` with the model that `renderer` was made for."""
+        self._source, self._renderer = source, renderer
+        self._placed: tuple[int, Any] | None = None
+
+    @property
+    def frames(self) -> list[int]:
+        return self._source.frames()
+
+    def view(self, frame: int, cameras: Cameras, cam: int) -> View:
+        """Renders a frame from one of the given cameras."""
+        if self._placed is None or self._placed[0] != frame:
+            self._placed = frame, self._renderer.params(self._source.params(frame))
+        return self._renderer.render(self._placed[1], cameras, cam)
+
+    def along(self, frames: list[int], cameras: Cameras) -> Iterator[View]:
+        """Frame after frame, the k-th of them from camera k (modulo their number)."""
+        for k, frame in enumerate(frames):
+            yield self.view(frame, cameras, k % cameras.num_cams)
+
+
+def spiral_cameras(cameras: Cameras, spiral: np.ndarray, cam: int) -> Cameras:
+    """Cameras along a path, with the intrinsics of one of the capture's.
+
+    Args:
+      cameras: The capture's.
+      spiral: (P, 3, 4) poses.
+      cam: Whose intrinsics to use.
+    """
+    intrinsics = np.broadcast_to(np.asarray(cameras.intrinsics)[cam], (len(spiral), 3, 3))
+    return cameras.replace(cam_to_world=spiral, intrinsics=intrinsics)

@@ -1,0 +1,154 @@
+"""One training step, and many of them in one dispatch: pure functions of arrays.
+
+`state` is what a step changes, the frame's images and cameras what it reads. All that differs
+from frame to frame is traced (images, keys, counters), so a phase compiles once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Int
+
+from inv_jax import params as params_lib
+from inv_jax.models.base import Model
+from inv_jax.train.losses import LossFn
+from inv_jax.types import Batch, Cameras, Frame, Params
+
+WINDOW = 100  # steps that the running means look back over, about
+
+
+@struct.dataclass
+class Progress:
+    """Running means over the last steps, and the first step that went wrong."""
+
+    loss: Array  # () running mean of the loss
+    mse: Array  # () running mean of the picture's mean squared error
+    bad_step: Array  # () int32, first step whose loss was not finite; -1 if none
+
+    @classmethod
+    def start(cls) -> "Progress":
+        return cls(jnp.float32(0), jnp.float32(0), jnp.int32(-1))
+
+    def update(self, step: Array, loss: Array, mse: Array) -> "Progress":
+        """A plain mean over the first `WINDOW` steps, then an exponential one."""
+        rate = 1.0 / jnp.minimum(step + 1, WINDOW).astype(jnp.float32)
+        is_first_bad = (self.bad_step < 0) & ~jnp.isfinite(loss)
+        return Progress(
+            loss=self.loss + rate * (loss - self.loss),
+            mse=self.mse + rate * (mse - self.mse),
+            bad_step=jnp.where(is_first_bad, step, self.bad_step),
+        )
+
+
+@struct.dataclass
+class TrainState:
+    """What training one frame changes."""
+
+    trainable: Params  # leaves of the phase's roles; `optax.MaskedNode` elsewhere
+    frozen: Params  # the other leaves
+    opt_state: optax.OptState  # of `trainable` alone
+    key: Array  # the frame's random key
+    step: Array  # () int32, steps done in this frame
+    progress: Progress
+
+    @property
+    def params(self) -> Params:
+        return params_lib.merge(self.trainable, self.frozen)
+
+
+Sampler = Callable[[Array, Int[Array, ""], Int[Array, "b"], int, Frame, Cameras], Batch]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stepper:
+    """Everything about a step that does not change while it runs.
+
+    Attributes:
+      model: What is trained.
+      sampler: Makes the rows `ids` of a step's batch (`sampling/rays.py`).
+      loss: Of predictions and batch.
+      optimizer: See `optimizer.make_optimizer`.
+      schedule: Learning rate by step within the frame.
+      rays_per_step: Batch size over all devices.
+      rays_per_pass: Rays that go through the network at once on a device; the gradients of the
+        passes are averaged. It bounds memory, and a pass whose activations fit into the cache
+        runs faster; the result is the same to rounding.
+      num_devices: How many devices share a step.
+      axis: Name of the mapped device axis, or None outside of a map.
+    """
+
+    model: Model
+    sampler: Sampler
+    loss: LossFn
+    optimizer: optax.GradientTransformation
+    schedule: Callable[[Array], Array]
+    rays_per_step: int
+    rays_per_pass: int
+    num_devices: int = 1
+    axis: str | None = None
+
+    def run(
+        self, state: TrainState, frame: Frame, cameras: Cameras, num_steps: Int[Array, ""]
+    ) -> TrainState:
+        """Takes `num_steps` steps in one dispatch.
+
+        The number is traced, so any number runs the same program: a frame may be cut anywhere
+        and goes on with the same bits (two scans of different lengths may be compiled, and
+        rounded, differently).
+        """
+        return lax.fori_loop(0, num_steps, lambda _, s: self.step(s, frame, cameras), state)
+
+    def step(self, state: TrainState, frame: Frame, cameras: Cameras) -> TrainState:
+        """One step: sample, differentiate with respect to the trainable half, update it."""
+        key_pixels, key_rays = jax.random.split(state.key)
+        share = self.rays_per_step // self.num_devices
+        first = 0 if self.axis is None else lax.axis_index(self.axis) * share
+        ids = first + jnp.arange(share)
+        batch = self.sampler(key_pixels, state.step, ids, self.rays_per_step, frame, cameras)
+
+        grads, (loss, mse) = self._gradients(state, batch, jax.random.fold_in(key_rays, state.step))
+        if self.axis is not None:
+            grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
+        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.trainable)
+        rate = self.schedule(state.step)
+        trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
+        return state.replace(
+            trainable=trainable,
+            opt_state=opt_state,
+            step=state.step + 1,
+            progress=state.progress.update(state.step, loss, mse),
+        )
+
+    def _gradients(
+        self, state: TrainState, batch: Batch, key: Array
+    ) -> tuple[Params, tuple[Array, Array]]:
+        """Mean gradient, loss and error over this device's rays, pass by pass."""
+
+        def loss_fn(trainable: Params, part: Batch) -> tuple[Array, Array]:
+            keys = jax.vmap(lambda ray: jax.random.fold_in(key, ray))(part.ids)
+            params = params_lib.merge(trainable, state.frozen)
+            predictions = self.model.predict(params, part.inputs, keys=keys)
+            picture = list(predictions.values())[-1]
+            return self.loss(predictions, part), jnp.mean(jnp.square(picture.rgb - part.target))
+
+        def one_pass(part: Batch):
+            (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.trainable, part)
+            return grads, (loss, mse)
+
+        num_rays = batch.ids.shape[0]
+        num_passes = num_rays // min(num_rays, self.rays_per_pass)
+        if num_passes == 1:
+            return one_pass(batch)
+        parts = jax.tree.map(lambda x: x.reshape(num_passes, -1, *x.shape[1:]), batch)
+        zeros = jax.tree.map(jnp.zeros_like, (state.trainable, (jnp.float32(0), jnp.float32(0))))
+
+        def accumulate(total, part: Batch):
+            return jax.tree.map(jnp.add, total, one_pass(part)), None
+
+        total, _ = lax.scan(accumulate, zeros, parts)
+        return jax.tree.map(lambda x: x / num_passes, total)

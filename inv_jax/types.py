@@ -1,0 +1,87 @@
+"""The named structs that travel through the project: what each array is, along which axis.
+
+Leading dimensions written `*b` are free (a batch of rays, an image, nothing). All floating
+arrays are float32 unless said otherwise; `frame` is always a time index, numbered as on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from flax import struct
+
+Array = jax.Array
+Params = Any  # a nested dict of arrays: {network: {role: {layer: {'kernel', 'bias'}}}}
+
+
+class InvError(ValueError):
+    """A mistake in the user's input; its text is one line that says what to do about it."""
+
+
+@struct.dataclass
+class Rays:
+    """Rays `origins + distance * directions`, for `near <= distance <= far`.
+
+    In NDC (see `geometry/ndc.py`) origins, directions and bounds are those of the warped ray;
+    `viewdirs` always is the unit direction in the world.
+    """
+
+    origins: Array  # (*b, 3)
+    directions: Array  # (*b, 3), not normalised: `distance` counts in units of its length
+    viewdirs: Array  # (*b, 3), unit length, taken before any warp
+    near: Array  # (*b, 1)
+    far: Array  # (*b, 1)
+
+
+@struct.dataclass
+class Batch:
+    """What one training step sees."""
+
+    inputs: Any  # what the model's `predict` takes: `Rays` for a radiance field
+    target: Array  # (b, 3) colors in [0, 1]
+    ids: Array  # (b,) int32, place of each row in the whole step's batch, over all devices
+
+
+@struct.dataclass
+class Cameras:
+    """N pinhole cameras of one image size; conventions in `geometry/cameras.py`."""
+
+    cam_to_world: Array  # (N, 3, 4), OpenGL axes: right, up, backwards
+    intrinsics: Array  # (N, 3, 3), pixels
+    near: Array  # (), where sampling starts: NDC depth if `ndc`, else scene units
+    far: Array  # (), where it ends
+    height: int = struct.field(pytree_node=False)
+    width: int = struct.field(pytree_node=False)
+    ndc: bool = struct.field(pytree_node=False, default=False)
+    pixel_center: float = struct.field(pytree_node=False, default=0.0)
+
+    @property
+    def num_cams(self) -> int:
+        return self.cam_to_world.shape[0]
+
+    def take(self, cams: Any) -> Cameras:
+        """The cameras at the given indices (an int array), in that order."""
+        return self.replace(cam_to_world=self.cam_to_world[cams], intrinsics=self.intrinsics[cams])
+
+
+@struct.dataclass
+class Frame:
+    """The images of one frame, one per camera, as they are on disk."""
+
+    images: Array  # (N, H, W, 3) uint8
+    index: Array  # () int32, the frame's number
+
+
+@struct.dataclass
+class Rendering:
+    """What compositing samples along a ray returns (`render/composite.py`)."""
+
+    rgb: Array  # (*b, 3) in [0, 1]
+    acc: Array  # (*b,) accumulated opacity
+    depth: Array  # (*b,) expected distance along the ray, in the ray's units
+    disparity: Array  # (*b,) 1 / depth of what was hit; 0 on an empty ray
+    weights: Array  # (*b, S) compositing weights
+
+
+Predictions = dict[str, Rendering]  # by network, in order; the last one is the picture
