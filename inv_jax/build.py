@@ -213,6 +213,12 @@ def trainer(
     step = stepper(config, nerf, devices)
     training = training_plan(config)
     check_resume(config, workdir, devices)
+    settings = Settings(
+        save_every=config.train.save_every,
+        image_every=config.train.image_every,
+        dispatch_seconds=config.train.dispatch_seconds,
+    )
+    renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
     initial = initial_params(config, nerf)
     shots = capture(config, workdir, can_write=True)
     pixels = len(shots.train_cams) * shots.cameras.height * shots.cameras.width
@@ -224,7 +230,6 @@ def trainer(
     write_config(config, workdir, devices)
     store = FrameStore(workdir, writable=True)
     journal = Journal(workdir)
-    renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
     logging.info("training on %s, %d rays a pass", devices.describe(), step.rays_per_pass)
     made = Trainer(
         capture=shots,
@@ -238,11 +243,7 @@ def trainer(
         initial=initial,
         seed=config.train.seed,
         workdir=workdir,
-        settings=Settings(
-            save_every=config.train.save_every,
-            image_every=config.train.image_every,
-            dispatch_seconds=config.train.dispatch_seconds,
-        ),
+        settings=settings,
         should_stop=should_stop,
     )
 

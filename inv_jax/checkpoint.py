@@ -36,7 +36,6 @@ def _manager(folder: pathlib.Path, items: tuple[str, ...], keep: int | None, cre
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,
         create=create,
-        read_only=not create,
         step_format_fixed_length=6,
         cleanup_tmp_directories=create,
         enable_async_checkpointing=False,

@@ -27,13 +27,17 @@ _USAGE_ERROR = 2
 
 
 def _quiet_libraries() -> None:
-    """Keeps the routine notes of orbax and JAX out of the log; their warnings stay."""
+    """Keeps the routine notes of libraries out of the log; their warnings stay.
 
-    def is_ours(record: std_logging.LogRecord) -> bool:
-        ours = pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents
-        return ours or record.levelno >= std_logging.WARNING
+    Of orbax nothing stays: it raises what goes wrong, and logs a traceback of it before.
+    """
 
-    logging.get_absl_handler().addFilter(is_ours)
+    def is_wanted(record: std_logging.LogRecord) -> bool:
+        path = pathlib.Path(record.pathname)
+        ours = pathlib.Path(__file__).parent in path.parents
+        return ours or (record.levelno >= std_logging.WARNING and "orbax" not in path.parts)
+
+    logging.get_absl_handler().addFilter(is_wanted)
 
 
 class _Stop:
@@ -72,8 +76,6 @@ def _define_train(values: flags.FlagValues, argv: list[str]) -> None:
 
 
 def _train(values: flags.FlagValues) -> int:
-    if values.config is None:
-        raise InvError("--config is missing; give a config file, for example configs/demo.py")
     workdir = _workdir(values)
     stop = _Stop()
     stop.install()
@@ -157,15 +159,27 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
     define(values, argv)
     try:
         rest = values(argv)
+        if "config" in values and values.config is not None:
+            values.config.to_dict()  # a file that could not be read only says so here
     # A config file is the user's code: it may raise anything.
     except Exception as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise InvError(lines[-1].strip() if lines else type(error).__name__) from error
+        raise InvError(_last_line(error)) from error
     if len(rest) > 1:
         raise InvError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
     if values.workdir is None:
         raise InvError("--workdir is missing; give the folder of the run")
+    if "config" in values and values.config is None:
+        raise InvError("--config is missing; give a config file, for example configs/demo.py")
     return values
+
+
+def _last_line(error: Exception) -> str:
+    """The line of a long message that says what is wrong."""
+    if error.args and isinstance(error.args[0], KeyError):  # its `str` is a `repr`
+        return f"the config has no field {' '.join(error.args[0].args[0].split())}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else type(error).__name__
+    return text.removeprefix(f"{InvError.__module__}.{InvError.__qualname__}: ")
 
 
 def _make_configs_importable(argv: Sequence[str]) -> None:
@@ -174,7 +188,7 @@ def _make_configs_importable(argv: Sequence[str]) -> None:
     for argument in argv:
         name, _, value = argument.partition("=")
         if name.lstrip("-") == "config" and value:
-            folders.append(pathlib.Path(value.split(":")[0]).absolute().parents[1])
+            folders.append(pathlib.Path(value.split(":")[0]).absolute().parent.parent)
     for folder in folders:
         if (folder / "configs").is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
@@ -183,11 +197,23 @@ def _make_configs_importable(argv: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     argv = list(sys.argv if argv is None else argv)
-    if len(argv) < 2 or argv[1] not in _COMMANDS:
-        is_help = len(argv) > 1 and argv[1] in ("-h", "--help", "help")
-        print(__doc__, file=sys.stdout if is_help else sys.stderr)
-        return 0 if is_help else _USAGE_ERROR
-    command = argv[1]
+    if {"-h", "--help", "help"} & set(argv[1:]):
+        print(__doc__)
+        return 0
+    command = argv[1] if len(argv) > 1 else ""
+    if command not in _COMMANDS:
+        known = ", ".join(_COMMANDS)
+        print(
+            f"inv-jax: {command!r} is no command; expected one of {known} (see inv-jax --help)",
+            file=sys.stderr,
+        )
+        return _USAGE_ERROR
+    return _run(command, argv)
+
+
+def _run(command: str, argv: list[str]) -> int:
+    """Runs a known command; an expected error is one line on the standard error."""
+    flags.FLAGS.mark_as_parsed()  # absl notes on the standard error that they are not
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     _quiet_libraries()
@@ -198,6 +224,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(values)
     except InvError as error:
         print(f"inv-jax: {error}", file=sys.stderr)
+        return _USAGE_ERROR
+    except OSError as error:  # a folder that cannot be written to, a full disk
+        print(f"inv-jax: {' '.join(str(error).split())}", file=sys.stderr)
         return _USAGE_ERROR
     except KeyboardInterrupt:
         print("inv-jax: interrupted", file=sys.stderr)

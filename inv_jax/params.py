@@ -64,7 +64,7 @@ def split(params: Params, wanted: Collection[str]) -> tuple[Params, Params]:
 
 
 def merge(*parts: Params) -> Params:
-    """Puts trees together that complement each other, as `split` or `pick` made them.
+    """Puts trees together that complement each other, as `split` makes them.
 
     Raises:
       ValueError: If a leaf is in none of them, or in more than one.

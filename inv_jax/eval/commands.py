@@ -46,6 +46,10 @@ def select_cams(text: str, train: tuple[int, ...], test: tuple[int, ...]) -> lis
     """
     named = {"test": test, "train": train, "all": tuple(sorted(train + test))}
     if text in named:
+        if not named[text]:
+            raise InvError(
+                f"--cams={text}: the run has none of these; choose all, or indices as 0,3"
+            )
         return list(named[text])
     try:
         cams = [int(part) for part in text.split(",")]
@@ -82,8 +86,8 @@ def render(
 ) -> list[pathlib.Path]:
     """Renders a video and, beside it, its depth; the paths written.
 
-    Frame number f is seen from pose (f - first frame) modulo 120 of the spiral, as in INV, or
-    from the held-out camera.
+    Frame number t is seen from pose t modulo 120 of the spiral, as in INV, or from the held-out
+    camera.
     """
     capture = playback.capture
     selected = select_frames(playback.player.frames, frames)
@@ -92,7 +96,7 @@ def render(
         cameras = capture.cameras.take(np.array([cam]))
     else:
         cameras = player_lib.spiral_cameras(capture.cameras, capture.spiral, cam)
-    fps = fps or playback.config.render.fps
+    fps = playback.config.render.fps if fps is None else fps
     out = out.expanduser().absolute()
     depth_out = out.with_name(f"{out.stem}_depth{out.suffix}")
     # One pass over the frames feeds both files; the depth waits in memory as uint8.

@@ -2,7 +2,7 @@
 
 import abc
 
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from inv_jax.types import Params, Predictions, Rays
 
@@ -21,7 +21,7 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def predict(
-        self, params: Params, rays: Rays, *, keys: PRNGKeyArray | None = None
+        self, params: Params, rays: Rays, *, keys: Key[Array, "*b"] | None = None
     ) -> Predictions:
         """Renders rays.
 

@@ -95,6 +95,11 @@ class NerfMlp(nn.Module):
                 f"model.structure_layers={self.structure_layers}: the network has "
                 f"{self.depth} trunk layers (model.depth); choose 0 to {self.depth}"
             )
+        if self.position_octaves < 0 or self.direction_octaves < 0:
+            raise InvError(
+                f"model.position_octaves={self.position_octaves}, "
+                f"model.direction_octaves={self.direction_octaves}: want 0 or more"
+            )
         unknown = sorted(set(self.structure_heads) - set(HEADS))
         if unknown:
             raise InvError(

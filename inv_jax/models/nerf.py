@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from inv_jax.models.base import Model
 from inv_jax.models.mlp import NerfMlp
@@ -49,7 +49,7 @@ class Nerf(Model):
         }
 
     def predict(
-        self, params: Params, rays: Rays, *, keys: PRNGKeyArray | None = None
+        self, params: Params, rays: Rays, *, keys: Key[Array, "*b"] | None = None
     ) -> Predictions:
         """Renders rays; see `Model.predict`. The networks are `coarse` and `fine`."""
         jitter = draw = noise_coarse = noise_fine = None
@@ -70,7 +70,7 @@ class Nerf(Model):
         params: Params,
         rays: Rays,
         distances: Float[Array, "*b S"],
-        noise_keys: PRNGKeyArray | None,
+        noise_keys: Key[Array, "*b"] | None,
     ) -> Rendering:
         positions = (
             rays.origins[..., None, :] + rays.directions[..., None, :] * distances[..., None]

@@ -40,9 +40,9 @@ class Player:
         return self._renderer.render(self._placed[1], cameras, cam)
 
     def along(self, frames: list[int], cameras: Cameras) -> Iterator[View]:
-        """Frame after frame, the k-th of them from camera k (modulo their number)."""
-        for k, frame in enumerate(frames):
-            yield self.view(frame, cameras, k % cameras.num_cams)
+        """Frame after frame: frame number t from camera t modulo their number, as in INV."""
+        for frame in frames:
+            yield self.view(frame, cameras, frame % cameras.num_cams)
 
 
 def spiral_cameras(cameras: Cameras, spiral: np.ndarray, cam: int) -> Cameras:

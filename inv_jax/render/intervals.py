@@ -4,13 +4,15 @@
 (*b,), or None for the deterministic placement that evaluation uses.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 
-def per_ray(draw, keys: PRNGKeyArray, num: int) -> Float[Array, "*b {num}"]:
+def per_ray(draw: Callable, keys: Key[Array, "*b"], num: int) -> Float[Array, "*b {num}"]:
     """Draws `num` numbers for every ray from its own key: `draw(key, (num,))` each."""
     flat = jax.vmap(lambda key: draw(key, (num,)))(keys.reshape(-1))
     return flat.reshape(*keys.shape, num)
@@ -20,7 +22,7 @@ def stratified(
     near: Float[Array, "*b 1"],
     far: Float[Array, "*b 1"],
     num: int,
-    keys: PRNGKeyArray | None = None,
+    keys: Key[Array, "*b"] | None = None,
 ) -> Float[Array, "*b {num}"]:
     """Evenly spaced distances from near to far, both included.
 
@@ -76,7 +78,7 @@ def importance(
     distances: Float[Array, "*b S"],
     weights: Float[Array, "*b S"],
     num: int,
-    keys: PRNGKeyArray | None = None,
+    keys: Key[Array, "*b"] | None = None,
 ) -> Float[Array, "*b {num}"]:
     """More distances where a first pass found something (NeRF, section 5.2).
 

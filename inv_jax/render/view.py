@@ -7,17 +7,18 @@ from flax import struct
 
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.models.base import Model
+from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, Params
 
 
 @struct.dataclass
 class View:
-    """A rendered image, on the host."""
+    """A rendered image; `ViewRenderer.render` returns it on the host (numpy)."""
 
-    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
-    depth: np.ndarray  # (H, W) float32, expected distance along the ray, in the ray's units
-    acc: np.ndarray  # (H, W) float32 opacity
+    rgb: jax.Array | np.ndarray  # (H, W, 3) float32 in [0, 1]
+    depth: jax.Array | np.ndarray  # (H, W) float32, expected distance along the ray, in the ray's units
+    acc: jax.Array | np.ndarray  # (H, W) float32 opacity
 
 
 class ViewRenderer:
@@ -63,7 +64,8 @@ class ViewRenderer:
             np.arange(rounds * per_round * self._devices.count, dtype=np.int32), num_pixels - 1
         ).reshape(rounds, self._devices.count, per_round)
         one = self._devices.replicate((cameras.take(np.array([cam])), np.int32(0)))
-        parts = [self._chunk(placed, *one, part) for part in pixels]
+        with parallel.out_of_memory_as_error("eval.rays_per_chunk"):
+            parts = [self._chunk(placed, *one, part) for part in pixels]
         flat = jax.tree.map(
             lambda *xs: np.concatenate([np.asarray(x).reshape(-1, *x.shape[2:]) for x in xs])[
                 :num_pixels

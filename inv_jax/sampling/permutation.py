@@ -26,8 +26,7 @@ def permute(key: PRNGKeyArray, places: Int[Array, "*b"], num_items: int) -> Int[
 
     Args:
       key: Names the shuffle; equal keys give equal shuffles.
-      places: Places in the sequence, in [0, num_items). Outside of it the result is a valid
-        item too, but no longer one that occurs once.
+      places: Places in the sequence, in [0, num_items); others wrap around.
       num_items: Length of the sequence, 1 to 2^31 - 1.
 
     Returns:
@@ -43,12 +42,15 @@ def permute(key: PRNGKeyArray, places: Int[Array, "*b"], num_items: int) -> Int[
             left, right = right, left ^ (_mix(right + round_keys[i]) & mask)
         return (left << half_bits) | right
 
-    # The domain is less than 4 n, so a walk takes 4 shuffles on average at most.
+    # The domain is at most 4 n, so a walk takes 4 shuffles on average at most. It ends only
+    # because it starts within [0, n): its cycle leads back there.
+    start = places.astype(jnp.uint32) % jnp.uint32(num_items)
+
     def outside(x: Array) -> Array:
         return jnp.any(x >= num_items)
 
     def walk(x: Array) -> Array:
         return jnp.where(x >= num_items, shuffle(x), x)
 
-    items = lax.while_loop(outside, walk, shuffle(places.astype(jnp.uint32)))
+    items = lax.while_loop(outside, walk, shuffle(start))
     return items.astype(jnp.int32)

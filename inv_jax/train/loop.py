@@ -47,6 +47,13 @@ class Settings:
     image_every: int = 0  # steps between images and params within a frame; 0: none
     dispatch_seconds: float = 1.0  # how long one dispatch should take
 
+    def __post_init__(self):
+        for name in ("save_every", "image_every"):
+            if getattr(self, name) < 0:
+                raise InvError(
+                    f"train.{name}={getattr(self, name)}; want steps, 1 or more, or 0 for none"
+                )
+
 
 @dataclasses.dataclass
 class _Frame:
@@ -95,6 +102,7 @@ class Trainer:
         self._train_cams = cams
         self._run = devices.map(stepper.run, donate=(0,))
         self._steps_per_second = 0.0
+        self._compiled: set[tuple[str, ...]] = set()
 
     def train(self) -> None:
         """Trains every frame that is not stored yet.
@@ -112,7 +120,7 @@ class Trainer:
                 f"{self._workdir} holds frames {stored[0]} to {stored[-1]}, which are not the "
                 f"first of {frames[0]} to {frames[-1]}; use another --workdir"
             )
-        self._catch_up(done)
+        self._catch_up(stored)
         left = frames[len(done) :]
         if not left:
             logging.info("all %d frames are trained already", len(frames))
@@ -139,14 +147,18 @@ class Trainer:
         on_device = self._devices.replicate(
             frame.replace(images=np.asarray(frame.images)[self._train_cams])
         )
+        self._compile(current, on_device)
         for target in self._stops(current.step, phase.steps):
             self._advance(current, on_device, target, progress)
             at_end = current.step == phase.steps
-            if not at_end and self._due(self._settings.save_every, current.step):
-                self._save_partial(current)
+            # The picture first: a run that is killed in between makes it again.
             if self._due(self._settings.image_every, current.step):
                 self._picture_within(current, frame)
+            if not at_end and self._due(self._settings.save_every, current.step):
+                self._save_partial(current)
         params, opt_state = self._finish(current)
+        if self._should_stop():
+            raise Stopped(f"stopped after frame {number}; the same command goes on from there")
         row = self._evaluate(number, frame, params)
         progress.end_frame(row)
         return params, opt_state
@@ -185,6 +197,16 @@ class Trainer:
             step=int(metadata["step"]),
             seconds=float(metadata["seconds"]),
         )
+
+    def _compile(self, current: _Frame, frame: Frame) -> None:
+        """Compiles the phase's step by running none of it, so that no frame's time holds it."""
+        roles = current.phase.roles
+        if roles not in self._compiled:
+            start = time.perf_counter()
+            current.state = self._dispatch(current, frame, 0)
+            self._compiled.add(roles)
+            seconds = time.perf_counter() - start
+            logging.info("compiled the step of %s in %.1f s", current.phase.name, seconds)
 
     def _stops(self, step: int, last: int) -> Iterator[int]:
         """Steps at which something is due, up to the last one."""
@@ -309,7 +331,8 @@ class Trainer:
     def _catch_up(self, stored: list[int]) -> None:
         """Makes rows and images of stored frames that a killed run did not get to."""
         self._journal.keep_only(stored)
-        for number in sorted(set(stored) - self._journal.frames()):
+        missing = set(stored) - self._journal.frames()
+        for number in sorted(missing & set(self._capture.frames)):
             logging.info("evaluating frame %d, which was stored but not evaluated", number)
             self._evaluate(number, self._capture.load(number), self._store.params(number))
 

@@ -20,7 +20,7 @@ def mse(predictions: Predictions, batch: Batch) -> Float[Array, ""]:
 def huber(predictions: Predictions, batch: Batch, delta: float = 1e-3) -> Float[Array, ""]:
     """Huber loss of the color: quadratic within `delta`, then linear (Huber 1964)."""
     return sum(
-        jnp.mean(optax.losses.huber_loss(p.rgb, batch.target, delta)) for p in predictions.values()
+        jnp.mean(optax.losses.huber_loss(p.rgb, batch.target, delta=delta)) for p in predictions.values()
     )
 
 

@@ -34,7 +34,8 @@ def carry_over(old: optax.OptState, fresh: optax.OptState) -> optax.OptState:
     """The fresh state with every leaf that the old one has too, found by its path.
 
     When a phase freezes leaves, their moments are left behind; when one thaws leaves, theirs
-    begin at zero.
+    begin at zero while the network's step count goes on, so that their first steps are up to 3.2
+    times as long as Adam's usual first ones (0.1 / sqrt(0.001)). No plan here thaws.
     """
     leaves = params_lib.flatten(old)
     return jax.tree_util.tree_map_with_path(

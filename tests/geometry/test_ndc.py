@@ -13,6 +13,8 @@ from inv_jax.geometry import ndc
 HEIGHT, WIDTH = 30, 40
 NUM = 32
 
+warp_rays = jax.jit(ndc.warp_rays, static_argnames=("height", "width", "near_plane"))
+
 
 @pytest.fixture(autouse=True)
 def float64():
@@ -30,9 +32,8 @@ def random_rays(seed: int, num: int = NUM) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def warp(origins, directions, focal, near_plane=1.0) -> tuple[np.ndarray, np.ndarray]:
-    args = jnp.asarray(origins), jnp.asarray(directions)
     size = {"height": HEIGHT, "width": WIDTH}
-    warped = ndc.warp_rays(*args, focal=jnp.asarray(focal), near_plane=near_plane, **size)
+    warped = warp_rays(origins, directions, focal=focal, near_plane=near_plane, **size)
     return np.asarray(warped[0]), np.asarray(warped[1])
 
 
@@ -48,8 +49,8 @@ def project(points, focal, near_plane=1.0) -> np.ndarray:
 seeds = st.integers(0, 2**32 - 1)
 
 
-@hypothesis.settings(max_examples=30, deadline=None, database=None)
-@hypothesis.given(seeds, st.floats(0.3, 3.0), st.floats(1.0, 1e4))
+@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.given(seeds, st.sampled_from([0.5, 1.0, 2.0]), st.floats(1.0, 1e4))
 def test_warped_points_are_the_projected_world_points(seed, near_plane, depth_factor):
     with jax.enable_x64(True):
         origins, directions, focal = random_rays(seed)
@@ -122,7 +123,7 @@ def test_warp_ignores_where_on_its_line_a_ray_begins_and_how_long_it_is():
 
 def check_warp_grads(origins, directions, focal) -> None:
     def warped(origins, directions, focal):
-        return ndc.warp_rays(origins, directions, focal=focal, height=HEIGHT, width=WIDTH)
+        return warp_rays(origins, directions, focal=focal, height=HEIGHT, width=WIDTH)
 
     args = tuple(map(jnp.asarray, (origins, directions, focal)))
     check_grads(warped, args, order=1, atol=1e-6, rtol=1e-6, eps=1e-6)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inv_jax.sampling.permutation import permute
 
-LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025]
+LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1023, 1024, 1025]
 META_PIXELS = 20 * 1014 * 1352  # 27 million: the training cameras of a META capture
 
 jitted = jax.jit(permute, static_argnums=2)
@@ -29,7 +29,7 @@ def test_every_item_occurs_once(num):
     np.testing.assert_array_equal(np.sort(items), np.arange(num))
 
 
-@hypothesis.settings(max_examples=12, deadline=None)
+@hypothesis.settings(max_examples=6, deadline=None)
 @hypothesis.given(st.integers(1, 5000), st.integers(0, 2**31 - 1))
 def test_every_item_occurs_once_for_any_length_and_key(num, seed):
     items = jitted(jax.random.key(seed), jnp.arange(num), num)
@@ -38,8 +38,8 @@ def test_every_item_occurs_once_for_any_length_and_key(num, seed):
 
 @pytest.mark.parametrize("num", [META_PIXELS, 2**24, 2**24 + 1, 2**31 - 1])
 def test_slices_of_long_sequences_hold_distinct_valid_items(num):
-    slices = [np.arange(20_000), np.arange(num // 2, num // 2 + 20_000), num - 20_000 + np.r_[:20_000]]
-    places = jnp.asarray(np.concatenate(slices).astype(np.int32))
+    places = np.concatenate([start + np.arange(20_000) for start in (0, num // 2, num - 20_000)])
+    places = jnp.asarray(places.astype(np.int32))
     items = np.asarray(jitted(jax.random.key(3), places, num))
     assert items.min() >= 0
     assert items.max() < num

@@ -1,0 +1,461 @@
+"""A run that is killed goes on with the same bits, wherever it was killed.
+
+The kills come in three kinds: an exception between two dispatches (a crash, in this process), a
+finished workdir made to look as a kill at one certain moment leaves it, and signals to a process.
+"""
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from inv_jax import build
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
+from inv_jax.eval.evaluate import Evaluator
+from inv_jax.train.journal import Journal
+from inv_jax.train.loop import Stopped
+from inv_jax.types import InvError
+
+# Frame 1 has states at steps 3, 6 and 9 of 10, frames 2 and 3 (frozen) one at step 3 of 6.
+_SETTINGS = {"data.num_frames": 3, "train.freeze_frame": 2, "train.save_every": 3}
+_TIMINGS = ("seconds", "rays_per_second", "eval_seconds", "structure_bytes")
+
+
+class _Crash(Exception):
+    pass
+
+
+def _crash_after(dispatches: int) -> Callable[[], bool]:
+    """A `should_stop` that crashes: nothing gets stored on the way out."""
+    calls = iter(range(dispatches))
+
+    def ask() -> bool:
+        if next(calls, None) is None:
+            raise _Crash
+        return False
+
+    return ask
+
+
+def _all_bits(workdir: pathlib.Path) -> dict[tuple[int, str], bytes]:
+    store = FrameStore(workdir)
+    bits = {}
+    for frame in store.frames():
+        for path, leaf in params_lib.flatten(store.params(frame)).items():
+            bits[frame, path] = leaf.tobytes()
+    for path, leaf in store.optimizer(store.frames()[-1]).items():
+        bits[store.frames()[-1], f"optimizer/{path}"] = leaf.tobytes()
+    return bits
+
+
+def _rows(workdir: pathlib.Path) -> list[dict]:
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in _TIMINGS} for row in rows]
+
+
+def _images(workdir: pathlib.Path) -> dict[str, bytes]:
+    paths = sorted(workdir.glob("nerf_esti/**/*.png"))
+    return {str(path.relative_to(workdir)): path.read_bytes() for path in paths}
+
+
+def _assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
+    assert _all_bits(found) == _all_bits(expected)
+    assert _rows(found) == _rows(expected)
+    assert _images(found) == _images(expected)
+    names = [path.name for path in (found / "frames").iterdir()]
+    assert sorted(names) == [f"{frame:06d}" for frame in FrameStore(found).frames()]
+    assert not list((found / "partial").iterdir())
+    assert not list(found.rglob("*.tmp"))
+
+
+@pytest.fixture(scope="module")
+def straight(train, tmp_path_factory) -> pathlib.Path:
+    """The run that nothing interrupts."""
+    workdir = tmp_path_factory.mktemp("straight")
+    train(workdir, _SETTINGS)
+    return workdir
+
+
+# Crashes between dispatches. With dispatch_seconds=0 each is of one step.
+
+
+@pytest.mark.parametrize(
+    ("dispatches", "where"),
+    [
+        pytest.param(0, "before the first step", marks=pytest.mark.slow),
+        pytest.param(2, "before the first state within a frame", marks=pytest.mark.slow),
+        (3, "right behind a state"),
+        pytest.param(8, "between two states of frame 1", marks=pytest.mark.slow),
+        (10, "between frame 1 and frame 2"),
+        (15, "behind a state of frame 2, whose color is frozen"),
+        pytest.param(21, "within the last frame", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_crashed_goes_on_with_the_same_bits(
+    train, straight, tmp_path, dispatches, where
+):
+    del where
+    settings = {**_SETTINGS, "train.dispatch_seconds": 0.0}
+    with pytest.raises(_Crash):
+        train(tmp_path, settings, _crash_after(dispatches))
+    train(tmp_path, settings)
+    _assert_same_run(tmp_path, straight)
+
+
+@pytest.mark.slow
+def test_a_run_that_crashes_all_the_time_arrives(train, straight, tmp_path):
+    settings = {**_SETTINGS, "train.dispatch_seconds": 0.0}
+    crashes = 0
+    while crashes < 12:  # 22 steps, of which 3 are kept each time
+        try:
+            train(tmp_path, settings, _crash_after(4))
+            break
+        except _Crash:
+            crashes += 1
+    assert 5 <= crashes < 12
+    _assert_same_run(tmp_path, straight)
+
+
+def test_seconds_of_a_frame_count_over_all_runs(train, tmp_path):
+    settings = {**_SETTINGS, "data.num_frames": 1, "train.dispatch_seconds": 0.0}
+    with pytest.raises(_Crash):
+        train(tmp_path, settings, _crash_after(9))
+    notes = tmp_path / "partial" / "1000000009" / "metadata" / "metadata"
+    before = json.loads(notes.read_text())["seconds"]
+    assert before > 0
+    assert train(tmp_path, settings).metadata(1)["seconds"] > before
+
+
+# Crashes between the parts of a frame's end.
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (FrameStore, "_drop_old_optimizers"),  # stored; two optimizers, and the state before it
+        (Evaluator, "held_out_view"),  # stored, not seen
+        (Journal, "write"),  # seen, no row
+    ],
+)
+def test_a_crash_at_the_end_of_a_frame_is_made_up_for(
+    train, straight, tmp_path, monkeypatch, owner, name
+):
+    original, calls = getattr(owner, name), []
+
+    def crash_in_frame_2(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise _Crash
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, crash_in_frame_2)
+        with pytest.raises(_Crash):
+            train(tmp_path, _SETTINGS)
+    assert FrameStore(tmp_path).frames() == [1, 2]
+    train(tmp_path, _SETTINGS)
+    _assert_same_run(tmp_path, straight)
+
+
+def test_a_crash_right_behind_a_state_loses_no_picture(train, tmp_path, monkeypatch):
+    settings = {**_SETTINGS, "data.num_frames": 1, "train.image_every": 3}
+    train(tmp_path / "straight", settings)
+    original = FrameStore.save_partial
+
+    def save_and_crash(*args):
+        original(*args)
+        raise _Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameStore, "save_partial", save_and_crash)
+        with pytest.raises(_Crash):
+            train(tmp_path / "crashed", settings)
+    train(tmp_path / "crashed", settings)
+    expected = _images(tmp_path / "straight")
+    assert len([path for path in expected if "_iter" in path]) == 2 * 3  # views and comparisons
+    assert _images(tmp_path / "crashed") == expected
+
+
+# Torn states, made by hand.
+
+
+def _no_row(workdir: pathlib.Path) -> None:
+    """Killed between the frame's storage and its row."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
+    for path in workdir.glob("nerf_esti/**/cam00_frame0003_*"):
+        path.unlink()
+
+
+def _row_torn(workdir: pathlib.Path) -> None:
+    """Killed in the middle of a row."""
+    text = (workdir / "metrics.jsonl").read_text()
+    (workdir / "metrics.jsonl").write_text(text[:-40])
+
+
+def _no_row_but_an_image(workdir: pathlib.Path) -> None:
+    """Killed between the image and its row, with half of another image."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
+    next((workdir / "nerf_esti" / "compare").glob("cam00_frame0003_*")).unlink()
+    (workdir / "nerf_esti" / ".cam00_frame0003_9.000000.png.123.tmp").write_bytes(b"half")
+
+
+def _no_rows_at_all(workdir: pathlib.Path) -> None:
+    """Somebody removed the journal."""
+    (workdir / "metrics.jsonl").unlink()
+
+
+def _old_optimizer_still_there(workdir: pathlib.Path) -> None:
+    """Killed before the optimizer of the frame before was dropped (frame 3 is trained again)."""
+    frames = workdir / "frames"
+    shutil.copytree(frames / "000003" / "optimizer", frames / "000001" / "optimizer")
+
+
+def _half_written_frame(workdir: pathlib.Path) -> None:
+    """Killed in the middle of a frame's storage."""
+    half = workdir / "frames" / "000004.orbax-checkpoint-tmp"
+    shutil.copytree(workdir / "frames" / "000003", half)
+    (half / "commit_success.txt").unlink(missing_ok=True)
+
+
+def _half_written_state(workdir: pathlib.Path) -> None:
+    """Killed in the middle of a state within a frame."""
+    half = workdir / "partial" / "3000000003.orbax-checkpoint-tmp"
+    shutil.copytree(workdir / "frames" / "000003", half)
+    (half / "commit_success.txt").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [_no_row, _row_torn, _no_row_but_an_image, _no_rows_at_all],
+    ids=lambda tear: tear.__name__.strip("_"),
+)
+def test_what_is_seen_of_a_stored_frame_is_made_up_for(train, straight, tmp_path, tear):
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    tear(workdir)
+    train(workdir, _SETTINGS)
+    _assert_same_run(workdir, straight)
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [_half_written_frame, _half_written_state, _old_optimizer_still_there, _row_torn],
+    ids=lambda tear: tear.__name__.strip("_"),
+)
+def test_leftovers_of_a_kill_do_not_disturb_the_next_frame(train, straight, tmp_path, tear):
+    expected, workdir = tmp_path / "expected", tmp_path / "run"
+    longer = {**_SETTINGS, "data.num_frames": 4}
+    for path in (expected, workdir):
+        shutil.copytree(straight, path)
+    tear(workdir)
+    train(expected, longer)
+    train(workdir, longer)
+    _assert_same_run(workdir, expected)
+    optimizers = list((workdir / "frames").glob("*/optimizer"))
+    assert optimizers == [workdir / "frames" / "000004" / "optimizer"]
+
+
+@pytest.fixture
+def crashed(train, tmp_path) -> pathlib.Path:
+    """A run that crashed behind step 9 of frame 1, with a state stored there."""
+    with pytest.raises(_Crash):
+        train(tmp_path, {**_SETTINGS, "train.dispatch_seconds": 0.0}, _crash_after(9))
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == ["1000000009"]
+    return tmp_path
+
+
+def test_only_the_newest_state_within_a_frame_is_kept(crashed):
+    assert len(list((crashed / "partial").iterdir())) == 1
+    assert not list((crashed / "frames").iterdir())
+
+
+def test_a_state_of_a_frame_that_is_stored_is_not_used(train, straight, crashed):
+    """Killed between a frame's storage and the removal of the states that led to it."""
+    stale = crashed / "partial" / "1000000009"
+    shutil.rmtree(crashed / "frames")
+    shutil.copytree(straight / "frames", crashed / "frames")
+    for frame in ("000002", "000003"):
+        shutil.rmtree(crashed / "frames" / frame)
+    # As it was when frame 1 was the newest: the run that made it is started for that frame only.
+    single = crashed.parent / f"{crashed.name}_single"
+    train(single, {**_SETTINGS, "data.num_frames": 1})
+    shutil.rmtree(crashed / "frames" / "000001")
+    shutil.copytree(single / "frames" / "000001", crashed / "frames" / "000001")
+    assert stale.is_dir()
+    train(crashed, _SETTINGS)
+    _assert_same_run(crashed, straight)
+
+
+def test_a_state_of_a_later_frame_does_not_disturb_an_earlier_one(train, straight, crashed):
+    """Somebody removed frames, to train them again, and left the state within a later one."""
+    later = crashed / "partial" / "3000000003"
+    (crashed / "partial" / "1000000009").rename(later)
+    notes = later / "metadata" / "metadata"
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), "frame": 3, "step": 3}))
+    settings = {**_SETTINGS, "train.dispatch_seconds": 0.0}
+    with pytest.raises(_Crash):
+        train(crashed, settings, _crash_after(8))
+    train(crashed, settings)
+    _assert_same_run(crashed, straight)
+
+
+def test_a_frame_outside_of_the_selection_is_made_up_for_when_it_is_selected_again(
+    train, straight, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    _no_row(workdir)
+    train(workdir, {**_SETTINGS, "data.num_frames": 1})
+    assert [row["frame"] for row in _rows(workdir)] == [1, 2]
+    train(workdir, _SETTINGS)
+    _assert_same_run(workdir, straight)
+
+
+# Another config.
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"train.steps": 7}, ["train.steps (6 there, 7 here)"]),
+        ({"train.seed": 1}, ["train.seed"]),
+        ({"train.loss": "huber", "model.width": 16}, ["model.width", "train.loss"]),
+        ({"data.holdout": (1,)}, ["data.holdout"]),
+        ({"data.first_frame": 2}, ["data.first_frame"]),
+        ({"train.rays_per_step": 64}, ["train.rays_per_step"]),
+    ],
+)
+def test_a_workdir_of_another_config_is_refused(train, straight, changes, named):
+    before = (straight / "config.json").read_text()
+    with pytest.raises(InvError, match="belongs to another config") as raised:
+        train(straight, {**_SETTINGS, **changes})
+    assert all(field in str(raised.value) for field in named)
+    assert str(raised.value).count(" there, ") == len(named)  # and no other field
+    assert (straight / "config.json").read_text() == before
+
+
+def test_settings_that_change_no_result_may_change(tiny_config, straight, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    shutil.copytree(tiny_config().data.path, tmp_path / "moved")
+    changes = {
+        "data.path": str(tmp_path / "moved"),
+        "data.num_frames": 5,
+        "train.rays_per_pass": 2,
+        "train.save_every": 2,
+        "train.image_every": 2,
+        "train.dispatch_seconds": 3.0,
+        "eval.rays_per_chunk": 64,
+        "render.fps": 25.0,
+    }
+    config = tiny_config({**_SETTINGS, **changes})
+    _, close = build.trainer(config, workdir, lambda: False)
+    close()
+    assert build.read_config(workdir).to_dict() == json.loads(json.dumps(config.to_dict()))
+
+
+# Stopping on request.
+
+
+def test_a_request_to_stop_stores_the_state(train, straight, tmp_path):
+    answers = iter([False] * 4)
+    settings = {**_SETTINGS, "train.save_every": 0, "train.dispatch_seconds": 0.0}
+    with pytest.raises(Stopped, match="frame 1 after step 4 of 10"):
+        train(tmp_path, settings, lambda: next(answers, True))
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == ["1000000004"]
+    train(tmp_path, settings)
+    _assert_same_run(tmp_path, straight)
+
+
+# Signals to a process. Many steps, so that there is a moment to hit.
+
+_LONG = {
+    "data.num_frames": 3,
+    "train.freeze_frame": 2,
+    "train.warmup_steps": 600,
+    "train.steps": 400,
+    "train.save_every": 50,
+    "train.dispatch_seconds": 0.02,
+}
+
+
+def _until(process: subprocess.Popen, is_time: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not is_time():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+
+
+@pytest.fixture(scope="module")
+def straight_process(command, tmp_path_factory) -> Iterator[pathlib.Path]:
+    workdir = tmp_path_factory.mktemp("process") / "run"
+    process = command(workdir, _LONG)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    yield workdir
+
+
+def _there(workdir: pathlib.Path, pattern: str) -> Callable[[], bool]:
+    return lambda: any(workdir.glob(pattern))
+
+
+def _finish(command, workdir: pathlib.Path) -> None:
+    process = command(workdir, _LONG)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "delay"),
+    [
+        ("partial/1*", 0.0),
+        ("partial/1*", 0.03),
+        ("partial/*tmp*", 0.0),
+        ("partial/2*", 0.01),
+        ("frames/*tmp*", 0.0),
+        ("frames/*tmp*", 0.005),
+        ("frames/000002*", 0.0),
+        ("frames/000002/commit_success.txt", 0.0),
+        ("nerf_esti/cam00_frame0002*", 0.0),
+    ],
+)
+def test_a_killed_process_goes_on_with_the_same_bits(
+    command, straight_process, tmp_path, moment, delay
+):
+    workdir = tmp_path / "run"
+    process = command(workdir, _LONG)
+    _until(process, _there(workdir, moment))
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    _finish(command, workdir)
+    _assert_same_run(workdir, straight_process)
+
+
+@pytest.mark.slow
+def test_sigterm_stores_the_state_and_says_so(command, straight_process, tmp_path):
+    workdir = tmp_path / "run"
+    process = command(workdir, {**_LONG, "train.save_every": 0})
+    _until(process, _there(workdir, "frames/000001/commit_success.txt"))
+    time.sleep(0.1)
+    process.terminate()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM == 143
+    assert output == ""
+    assert "Traceback" not in errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("inv-jax: stopped "), errors
+    assert "the same command goes on" in last
+    _finish(command, workdir)
+    _assert_same_run(workdir, straight_process)

@@ -1,0 +1,238 @@
+"""One step, and many in one dispatch: what they change, what they cost, what they report."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inv_jax import build
+from inv_jax import params as params_lib
+from inv_jax.train import optimizer as optimizer_lib
+from inv_jax.train.parallel import Devices
+from inv_jax.train.step import WINDOW, Progress, Stepper, TrainState
+
+_STRUCTURE = (params_lib.STRUCTURE,)
+_WIDTH, _DEPTH, _RAYS, _COARSE, _FINE = 64, 3, 32, 4, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bench:
+    """A stepper outside of any device map, with a frame and cameras to step on."""
+
+    stepper: Stepper
+    frame: object
+    cameras: object
+
+    def state(self, roles=params_lib.ROLES, previous: TrainState | None = None) -> TrainState:
+        params = self.stepper.model.init(jax.random.key(3)) if previous is None else previous.params
+        trainable, frozen = params_lib.split(params, roles)
+        opt_state = optimizer_lib.init_state(
+            self.stepper.optimizer, trainable, None if previous is None else previous.opt_state
+        )
+        key = jax.random.key(1)
+        return TrainState(trainable, frozen, opt_state, key, jnp.int32(0), Progress.start())
+
+    def compile(self, roles=params_lib.ROLES, rays_per_pass: int = _RAYS):
+        stepper = dataclasses.replace(self.stepper, rays_per_pass=rays_per_pass)
+        return jax.jit(stepper.step).lower(self.state(roles), self.frame, self.cameras).compile()
+
+    @functools.cached_property
+    def frozen_program(self):
+        return self.compile(_STRUCTURE)
+
+    @functools.cached_property
+    def full_program(self):
+        return self.compile()
+
+    @functools.cached_property
+    def run(self) -> Callable[[TrainState, int], TrainState]:
+        program = jax.jit(self.stepper.run)
+        return lambda state, count: program(state, self.frame, self.cameras, jnp.int32(count))
+
+    def bind(self, program) -> Callable[[TrainState], TrainState]:
+        return lambda state: program(state, self.frame, self.cameras)
+
+
+@pytest.fixture(scope="module")
+def bench(tiny_config) -> _Bench:
+    config = tiny_config(
+        {
+            "model.width": _WIDTH,
+            "model.depth": _DEPTH,
+            "model.coarse_samples": _COARSE,
+            "model.fine_samples": _FINE,
+            "train.rays_per_step": _RAYS,
+            "train.rays_per_pass": _RAYS,
+        }
+    )
+    nerf = build.model(config)
+    stepper = build.stepper(config, nerf, Devices(jax.devices()[:1]))
+    capture = build.capture(config, pathlib.Path(), can_write=False)
+    cams = np.array(capture.train_cams)
+    frame = capture.load(1)
+    return _Bench(
+        stepper=dataclasses.replace(stepper, axis=None),
+        frame=frame.replace(images=frame.images[cams]),
+        cameras=capture.cameras.take(cams),
+    )
+
+
+def _assert_same_bits(left, right) -> None:
+    left, right = params_lib.flatten(left), params_lib.flatten(right)
+    assert left.keys() == right.keys()
+    for path, leaf in left.items():
+        np.testing.assert_array_equal(_host(leaf), _host(right[path]), err_msg=path)
+
+
+def _host(leaf) -> np.ndarray:
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+
+# Freezing.
+
+
+def test_structure_transfer_moves_the_structure_and_leaves_color_equal_to_the_bit(bench):
+    state = bench.bind(bench.full_program)(bench.state())  # so that color would have momentum
+    state = before = bench.state(_STRUCTURE, previous=state)
+    step = bench.bind(bench.frozen_program)
+    for _ in range(3):
+        state = step(state)
+    old, new = params_lib.flatten(before.params), params_lib.flatten(state.params)
+    for path in old:
+        is_equal = np.array_equal(old[path], new[path])
+        assert is_equal == (params_lib.role_of(path) == params_lib.COLOR), path
+
+
+def test_frozen_params_have_no_optimizer_moments(bench):
+    warm = bench.state()
+    frozen = bench.state(_STRUCTURE, previous=warm)
+    structure = [p for p in params_lib.flatten(warm.params) if params_lib.STRUCTURE in p]
+    assert structure
+
+    def with_role(state: TrainState, role: str) -> list[str]:
+        return [path for path in params_lib.flatten(state.opt_state) if role in path.split("/")]
+
+    assert with_role(warm, params_lib.COLOR)
+    assert not with_role(frozen, params_lib.COLOR)
+    assert len(with_role(frozen, params_lib.STRUCTURE)) == 2 * len(structure)  # mu and nu
+
+
+def test_moments_of_the_structure_carry_on_when_color_freezes(bench):
+    warm = bench.bind(bench.full_program)(bench.state())
+    frozen = bench.state(_STRUCTURE, previous=warm)
+    old, new = (params_lib.flatten(state.opt_state) for state in (warm, frozen))
+    moments = [path for path in new if params_lib.STRUCTURE in path.split("/")]
+    assert any(np.any(old[path] != 0) for path in moments)
+    for path in moments:
+        np.testing.assert_array_equal(new[path], old[path], err_msg=path)
+    counts = [int(leaf) for path, leaf in new.items() if path.endswith("count")]
+    assert counts == [1, 1]  # of the coarse and of the fine network
+
+
+def test_a_frozen_step_saves_what_the_gradients_of_the_color_layers_cost(bench):
+    """Multiply-adds count as two; nothing is in a loop, whose body would be counted once.
+
+    By hand, for the color layers of both networks: the gradient of a kernel at n points is a
+    product of 2 n in out; of a bias n out. `feature` and `views_0` are multiplied first, so there
+    is one such product for both, and two of the kernels' size behind it. The direction's part of
+    `views_0` is one product a ray. Clipping and Adam take about 20 for each param.
+    """
+    shapes = bench.stepper.model.mlp.layer_shapes()
+    points = _RAYS * (_COARSE + _COARSE + _FINE)
+    half, directions = _WIDTH // 2, shapes["views_0"][0] - _WIDTH
+    color = [shapes[name] for name in ("layer_1", "layer_2", "density", "rgb")]
+    kernels = sum(2 * points * fan_in * out for fan_in, out in color)
+    kernels += 2 * points * _WIDTH * half + 2 * 2 * (2 * _WIDTH * _WIDTH * half)
+    kernels += 2 * 2 * _RAYS * directions * half
+    biases = points * (sum(out for _, out in color) + half)
+    params = bench.state().params
+    num_params = sum(x.size for x in jax.tree.leaves(params_lib.select(params, {"color"})))
+    expected = kernels + biases + 20 * num_params
+
+    full, frozen = (
+        program.cost_analysis()["flops"] for program in (bench.full_program, bench.frozen_program)
+    )
+    assert frozen < full
+    np.testing.assert_allclose(full - frozen, expected, rtol=0.1)
+
+
+# Passes and dispatches.
+
+
+@pytest.mark.parametrize("rays_per_pass", [1, 4])
+def test_a_step_in_passes_is_the_same_step_to_rounding(bench, rays_per_pass):
+    whole = bench.bind(bench.full_program)(bench.state())
+    parts = bench.bind(bench.compile(rays_per_pass=rays_per_pass))(bench.state())
+    np.testing.assert_allclose(parts.progress.loss, whole.progress.loss, rtol=1e-5)
+    np.testing.assert_allclose(parts.progress.mse, whole.progress.mse, rtol=1e-5)
+    # Adam's first moment is the clipped gradient, scaled; no division by itself hides its size.
+    expected, found = (params_lib.flatten(state.opt_state) for state in (whole, parts))
+    for path in expected:
+        if "mu" in path.split("/"):
+            scale = np.abs(expected[path]).max()
+            np.testing.assert_allclose(
+                found[path], expected[path], atol=1e-5 * scale, rtol=1e-4, err_msg=path
+            )
+
+
+def test_steps_may_be_cut_into_dispatches_anywhere(bench):
+    whole = bench.run(bench.state(), 8)
+    parts = bench.run(bench.run(bench.state(), 5), 3)
+    assert int(whole.step) == int(parts.step) == 8
+    _assert_same_bits(whole, parts)
+
+
+def test_no_steps_change_nothing(bench):
+    state = bench.state()
+    _assert_same_bits(bench.run(state, 0), state)
+
+
+def test_a_step_depends_on_its_number(bench):
+    start = bench.state()
+    first, later = (bench.run(start.replace(step=jnp.int32(step)), 1) for step in (0, 1))
+    assert float(first.progress.loss) != float(later.progress.loss)  # other rays, other noise
+
+
+def test_loss_goes_down(bench):
+    early = bench.run(bench.state(), 5)
+    late = bench.run(early, 300)
+    assert float(late.progress.mse) < 0.5 * float(early.progress.mse)
+
+
+# Progress.
+
+
+def test_running_mean_is_plain_at_first_then_exponential():
+    losses = np.random.default_rng(0).uniform(size=WINDOW + 2).astype(np.float32)
+    progress = Progress.start()
+    means = []
+    for step, loss in enumerate(losses):
+        progress = progress.update(jnp.int32(step), jnp.float32(loss), jnp.float32(2 * loss))
+        means.append(float(progress.loss))
+    plain = np.cumsum(losses)[:WINDOW] / np.arange(1, WINDOW + 1)
+    np.testing.assert_allclose(means[:WINDOW], plain, rtol=1e-5)
+    for step in (WINDOW, WINDOW + 1):
+        expected = means[step - 1] + (losses[step] - means[step - 1]) / WINDOW
+        assert means[step] == pytest.approx(expected, rel=1e-5)
+    assert float(progress.mse) == pytest.approx(2 * means[-1], rel=1e-5)
+
+
+def test_bad_step_is_the_first_step_whose_loss_is_not_finite():
+    progress = Progress.start()
+    for step, loss in enumerate([0.5, 0.4, np.inf, 0.4, np.nan]):
+        assert int(progress.bad_step) == (2 if step > 2 else -1)
+        progress = progress.update(jnp.int32(step), jnp.float32(loss), jnp.float32(0))
+    assert int(progress.bad_step) == 2
+
+
+def test_a_dispatch_reports_the_step_that_went_wrong(bench):
+    state = bench.run(bench.state(), 2)
+    assert int(state.progress.bad_step) == -1
+    broken = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), state.trainable)
+    assert int(bench.run(state.replace(trainable=broken), 3).progress.bad_step) == 2
