@@ -2,20 +2,15 @@
 
 import dataclasses
 import functools
-import json
-import math
-import os
 import pathlib
-import platform
 from collections.abc import Callable
-from importlib import metadata as importlib_metadata
-from typing import Any
 
 import jax
 import ml_collections
 from absl import logging
 
 from inv_jax import params as params_lib
+from inv_jax import record
 from inv_jax.checkpoint import FrameStore
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import synthetic
@@ -28,25 +23,14 @@ from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer, parallel, plan
 from inv_jax.train.journal import Journal
-from inv_jax.train.loop import Settings, Trainer
+from inv_jax.train.loop import Settings, Stopped, Trainer
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Stepper
 from inv_jax.types import InvError, Params
 
 Config = ml_collections.ConfigDict
 
-# Fields that may change between two starts of one run: they change no result, or only append.
-_FREE = (
-    "data.path",
-    "data.num_frames",
-    "train.rays_per_pass",
-    "train.save_every",
-    "train.image_every",
-    "train.dispatch_seconds",
-    "eval.",
-    "render.",
-)
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
+_PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
 _CACHE_BYTES = 4 * 2**20  # activations of one layer that a CPU's caches hold
 
 
@@ -85,38 +69,67 @@ def training_plan(config: Config) -> plan.Plan:
     )
 
 
-def capture(config: Config, workdir: pathlib.Path, *, can_write: bool) -> Capture:
-    """Opens the capture of `config.data`; the procedural one is made first, if it may be."""
+def _capture_folder(config: Config, workdir: pathlib.Path) -> pathlib.Path:
     c = config.data
-    layout, path = c.layout, pathlib.Path(c.path)
-    if layout == "procedural":
-        layout = "n3dv"
-        path = path if c.path else workdir / "capture"
-        if can_write:
-            p = c.procedural
-            last = c.first_frame + (c.num_frames or p.num_frames)
-            synthetic.write_capture(
-                path,
-                height=p.height,
-                width=p.width,
-                num_cams=p.num_cams,
-                frames=range(c.first_frame, last),
-                factor=c.factor,
-            )
-    elif not c.path:
+    if c.path:
+        return pathlib.Path(c.path).expanduser()
+    if c.layout != _PROCEDURAL:
         raise InvError("data.path is empty; say where the capture is: --config.data.path=FOLDER")
+    return workdir / "capture"
+
+
+def capture(config: Config, workdir: pathlib.Path, num_frames: int | None = None) -> Capture:
+    """Opens the capture of `config.data`; `num_frames` instead of the config's, if given."""
+    c = config.data
     return capture_lib.open_capture(
-        layout,
-        path,
+        "n3dv" if c.layout == _PROCEDURAL else c.layout,
+        _capture_folder(config, workdir),
         factor=c.factor,
         first_frame=c.first_frame,
-        num_frames=c.num_frames,
+        num_frames=c.num_frames if num_frames is None else num_frames,
         holdout=tuple(c.holdout),
         near=c.near,
         ndc=c.ndc,
         pixel_center=c.pixel_center,
         bd_factor=c.bd_factor,
     )
+
+
+def training_capture(
+    config: Config, workdir: pathlib.Path, should_stop: Callable[[], bool]
+) -> Capture:
+    """Opens the capture to train on; the procedural one is rendered first.
+
+    Of the latter, one frame is made and checked before the others take their time.
+    """
+    c, p = config.data, config.data.procedural
+    if c.layout != _PROCEDURAL:
+        return _checked(config, capture(config, workdir))
+    num_frames = c.num_frames or p.num_frames
+    for count in (1, num_frames):
+        synthetic.write_capture(
+            _capture_folder(config, workdir),
+            height=p.height,
+            width=p.width,
+            num_cams=p.num_cams,
+            frames=range(c.first_frame, c.first_frame + count),
+            factor=c.factor,
+            should_stop=should_stop,
+        )
+        if should_stop():
+            raise Stopped("stopped while rendering the capture; the same command goes on")
+        opened = _checked(config, capture(config, workdir, count))
+    return opened
+
+
+def _checked(config: Config, opened: Capture) -> Capture:
+    pixels = len(opened.train_cams) * opened.cameras.height * opened.cameras.width
+    if config.train.rays_per_step > pixels:
+        raise InvError(
+            f"train.rays_per_step={config.train.rays_per_step} is more than the {pixels} pixels "
+            f"of the {len(opened.train_cams)} training cameras; lower it"
+        )
+    return opened
 
 
 def initial_params(config: Config, nerf: Nerf) -> Params:
@@ -181,6 +194,9 @@ def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
 def stepper(config: Config, nerf: Nerf, devices: Devices) -> Stepper:
     """The training step of `config.train`, for the given devices."""
     c = config.train
+    for name in ("learning_rate", "lr_decay_rate", "lr_decay_steps", "clip_norm"):
+        if not c[name] > 0:
+            raise InvError(f"train.{name}={c[name]}; want a number above 0")
     share = devices.share(c.rays_per_step, "train.rays_per_step")
     networks = jax.eval_shape(nerf.init, jax.random.key(0)).keys()
     return Stepper(
@@ -206,13 +222,18 @@ def trainer(
 ) -> tuple[Trainer, Callable[[], None]]:
     """Everything a training run needs, and how to close it.
 
-    All that can be checked is checked before anything is written to the workdir.
+    All that can be checked is checked before anything is written to the workdir (the procedural
+    capture excepted, which is rendered there unless it has a folder of its own).
+
+    Raises:
+      InvError: If anything about the config, the capture or the workdir cannot be right.
+      Stopped: If asked to while the procedural capture is rendered.
     """
     devices = Devices()
     nerf = model(config)
     step = stepper(config, nerf, devices)
     training = training_plan(config)
-    check_resume(config, workdir, devices)
+    record.check_resume(config, workdir, devices)
     settings = Settings(
         save_every=config.train.save_every,
         image_every=config.train.image_every,
@@ -220,14 +241,8 @@ def trainer(
     )
     renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
     initial = initial_params(config, nerf)
-    shots = capture(config, workdir, can_write=True)
-    pixels = len(shots.train_cams) * shots.cameras.height * shots.cameras.width
-    if config.train.rays_per_step > pixels:
-        raise InvError(
-            f"train.rays_per_step={config.train.rays_per_step} is more than the {pixels} pixels "
-            f"of the {len(shots.train_cams)} training cameras; lower it"
-        )
-    write_config(config, workdir, devices)
+    shots = training_capture(config, workdir, should_stop)
+    record.write_config(config, workdir, devices)
     store = FrameStore(workdir, writable=True)
     journal = Journal(workdir)
     logging.info("training on %s, %d rays a pass", devices.describe(), step.rays_per_pass)
@@ -269,104 +284,11 @@ def playback(workdir: pathlib.Path) -> Playback:
     Raises:
       InvError: If there is no run, or none of its frames is stored yet.
     """
-    config = read_config(workdir)
+    config = record.read_config(workdir)
     devices = Devices()
     store = FrameStore(workdir)
     if not store.frames():
         raise InvError(f"{workdir} has no stored frames yet; train it first")
     nerf = model(config)
     renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
-    return Playback(config, capture(config, workdir, can_write=False), Player(store, renderer))
-
-
-# The config of a run, on disk.
-
-
-def _config_path(workdir: pathlib.Path) -> pathlib.Path:
-    return workdir / "config.json"
-
-
-def write_config(config: Config, workdir: pathlib.Path, devices: Devices) -> None:
-    """Writes `config.json`: what really runs, with versions and devices."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    record = {
-        "config": config.to_dict(),
-        "versions": {name: _version(name) for name in _PACKAGES},
-        "python": platform.python_version(),
-        "devices": devices.describe(),
-    }
-    path = _config_path(workdir)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib_metadata.version(package)
-    except importlib_metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _read_record(workdir: pathlib.Path) -> dict[str, Any] | None:
-    path = _config_path(workdir)
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise InvError(f"{path} is not valid JSON ({error}); restore or remove it") from error
-
-
-def read_config(workdir: pathlib.Path) -> Config:
-    """The config a workdir was made with.
-
-    Raises:
-      InvError: If there is none.
-    """
-    record = _read_record(workdir)
-    if record is None:
-        raise InvError(f"no run in {workdir}: {_config_path(workdir).name} is missing there")
-    return ml_collections.ConfigDict(record["config"]).lock()
-
-
-def check_resume(config: Config, workdir: pathlib.Path, devices: Devices) -> None:
-    """Refuses a workdir that belongs to another config.
-
-    Raises:
-      InvError: With the fields that differ.
-    """
-    record = _read_record(workdir)
-    if record is None:
-        return
-    differing = differences(record["config"], json.loads(json.dumps(config.to_dict())))
-    if differing:
-        raise InvError(
-            f"{workdir} belongs to another config; it differs in {'; '.join(differing)}: "
-            "use another --workdir, or the same settings"
-        )
-    if record["devices"] != devices.describe():
-        logging.warning(
-            "this run began on %s and goes on with %s: the same to rounding, not to the bit",
-            record["devices"],
-            devices.describe(),
-        )
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Fields that differ, as `train.steps (500 there, 200 here)`, but for those free to change."""
-    found = []
-    for name in sorted(old.keys() | new.keys()):
-        path = prefix + name
-        if path.startswith(_FREE):
-            continue
-        mine, theirs = new.get(name, "absent"), old.get(name, "absent")
-        if isinstance(mine, dict) and isinstance(theirs, dict):
-            found += differences(theirs, mine, path + ".")
-        elif mine != theirs and not _both_nan(mine, theirs):
-            found.append(f"{path} ({theirs} there, {mine} here)")
-    return found
-
-
-def _both_nan(a: Any, b: Any) -> bool:
-    return isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)
+    return Playback(config, capture(config, workdir), Player(store, renderer))

@@ -79,14 +79,15 @@ def _train(values: flags.FlagValues) -> int:
     workdir = _workdir(values)
     stop = _Stop()
     stop.install()
-    trainer, close = build.trainer(values.config, workdir, stop)
     try:
-        trainer.train()
+        trainer, close = build.trainer(values.config, workdir, stop)
+        try:
+            trainer.train()
+        finally:
+            close()
     except Stopped as stopped:
         print(f"inv-jax: {stopped}", file=sys.stderr)
         return 128 + (stop.signal or signal.SIGTERM)
-    finally:
-        close()
     return 0
 
 

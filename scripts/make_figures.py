@@ -1,6 +1,6 @@
 """Makes the README's pictures anew, from a run of the demo and from the procedural scene.
 
-    python scripts/make_figures.py --workdir=runs/demo
+python scripts/make_figures.py --workdir=runs/demo
 """
 
 import pathlib

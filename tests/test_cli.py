@@ -299,7 +299,7 @@ def test_a_loss_that_is_not_finite_names_frame_and_step(run, capture, tmp_path, 
     _, errors = capsys.readouterr()
     last = errors.splitlines()[-1]
     assert status == 2
-    assert last.startswith("inv-jax: the loss of frame 3 is not finite at step 2 of 3")
+    assert last.startswith("inv-jax: the loss or gradient of frame 3 is not finite at step 2 of 3")
     assert "frame 2 is the last good one" in last
     assert "Traceback" not in errors
     assert FrameStore(workdir).frames() == [1, 2]

@@ -11,14 +11,16 @@ from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, Params
 
+Array = jax.Array | np.ndarray
+
 
 @struct.dataclass
 class View:
     """A rendered image; `ViewRenderer.render` returns it on the host (numpy)."""
 
-    rgb: jax.Array | np.ndarray  # (H, W, 3) float32 in [0, 1]
-    depth: jax.Array | np.ndarray  # (H, W) float32, expected distance along the ray, in the ray's units
-    acc: jax.Array | np.ndarray  # (H, W) float32 opacity
+    rgb: Array  # (H, W, 3) float32 in [0, 1]
+    depth: Array  # (H, W) float32, expected distance along the ray, in the ray's units
+    acc: Array  # (H, W) float32 opacity
 
 
 class ViewRenderer:

@@ -257,8 +257,8 @@ class Trainer:
             stored = self._store.frames()
             last = f"frame {stored[-1]} is the last good one" if stored else "no frame is stored"
             raise InvError(
-                f"the loss of frame {current.number} is not finite at step {bad + 1} of "
-                f"{current.phase.steps}; {last}: try a lower train.learning_rate or "
+                f"the loss or gradient of frame {current.number} is not finite at step {bad + 1} "
+                f"of {current.phase.steps}; {last}: try a lower train.learning_rate or "
                 "train.clip_norm, or train.reset_optimizer=True"
             )
 
@@ -309,7 +309,10 @@ class Trainer:
         params = params_lib.fill(self._initial, params_lib.flatten(self._store.params(last)))
         leaves = self._store.optimizer(last)
         if leaves is None:
-            raise InvError(f"frame {last} of {self._workdir} has lost its optimizer state")
+            raise InvError(
+                f"frame {last} of {self._workdir} has lost its optimizer state; remove the folder "
+                f"frames/{last:06d} there and start again: that frame is trained anew"
+            )
         trainable, _ = params_lib.split(params, self._plan.phase(last).roles)
         fresh = self._stepper.optimizer.init(trainable)
         return params, params_lib.fill(fresh, leaves)

@@ -19,9 +19,10 @@ def mse(predictions: Predictions, batch: Batch) -> Float[Array, ""]:
 
 def huber(predictions: Predictions, batch: Batch, delta: float = 1e-3) -> Float[Array, ""]:
     """Huber loss of the color: quadratic within `delta`, then linear (Huber 1964)."""
-    return sum(
-        jnp.mean(optax.losses.huber_loss(p.rgb, batch.target, delta=delta)) for p in predictions.values()
+    losses = (
+        optax.losses.huber_loss(p.rgb, batch.target, delta=delta) for p in predictions.values()
     )
+    return sum(jnp.mean(loss) for loss in losses)
 
 
 LOSSES: dict[str, Callable[..., Any]] = {"mse": mse, "huber": huber}

@@ -28,16 +28,16 @@ class Progress:
 
     loss: Array  # () running mean of the loss
     mse: Array  # () running mean of the picture's mean squared error
-    bad_step: Array  # () int32, first step whose loss was not finite; -1 if none
+    bad_step: Array  # () int32, first step whose loss or gradient was not finite; -1 if none
 
     @classmethod
     def start(cls) -> "Progress":
         return cls(jnp.float32(0), jnp.float32(0), jnp.int32(-1))
 
-    def update(self, step: Array, loss: Array, mse: Array) -> "Progress":
+    def update(self, step: Array, loss: Array, mse: Array, is_finite: Array) -> "Progress":
         """A plain mean over the first `WINDOW` steps, then an exponential one."""
         rate = 1.0 / jnp.minimum(step + 1, WINDOW).astype(jnp.float32)
-        is_first_bad = (self.bad_step < 0) & ~jnp.isfinite(loss)
+        is_first_bad = (self.bad_step < 0) & ~is_finite
         return Progress(
             loss=self.loss + rate * (loss - self.loss),
             mse=self.mse + rate * (mse - self.mse),
@@ -114,6 +114,7 @@ class Stepper:
         grads, (loss, mse) = self._gradients(state, batch, jax.random.fold_in(key_rays, state.step))
         if self.axis is not None:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
+        is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.trainable)
         rate = self.schedule(state.step)
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
@@ -121,7 +122,7 @@ class Stepper:
             trainable=trainable,
             opt_state=opt_state,
             step=state.step + 1,
-            progress=state.progress.update(state.step, loss, mse),
+            progress=state.progress.update(state.step, loss, mse, is_finite),
         )
 
     def _gradients(

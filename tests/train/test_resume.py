@@ -359,7 +359,7 @@ def test_settings_that_change_no_result_may_change(tiny_config, straight, tmp_pa
     config = tiny_config({**_SETTINGS, **changes})
     _, close = build.trainer(config, workdir, lambda: False)
     close()
-    assert build.read_config(workdir).to_dict() == json.loads(json.dumps(config.to_dict()))
+    assert record.read_config(workdir).to_dict() == json.loads(json.dumps(config.to_dict()))
 
 
 # Stopping on request.

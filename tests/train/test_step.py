@@ -72,7 +72,7 @@ def bench(tiny_config) -> _Bench:
     )
     nerf = build.model(config)
     stepper = build.stepper(config, nerf, Devices(jax.devices()[:1]))
-    capture = build.capture(config, pathlib.Path(), can_write=False)
+    capture = build.capture(config, pathlib.Path())
     cams = np.array(capture.train_cams)
     frame = capture.load(1)
     return _Bench(

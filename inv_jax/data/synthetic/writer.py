@@ -15,7 +15,7 @@ import json
 import os
 import pathlib
 import time as clock
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,7 @@ def write_capture(
     samples_per_axis: int = 2,
     write_masks: bool = True,
     num_threads: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Renders the scene from every camera of the rig and writes a capture, or what it lacks.
 
@@ -135,6 +136,7 @@ def write_capture(
       write_masks: Write the masks too. A later call may add them.
       num_threads: Views rendered at the same time; by default one per CPU. The bits on disk do
         not depend on it.
+      should_stop: Asked before each frame; True ends the call early.
 
     Raises:
       InvError: If a number is out of range, or the folder holds another capture.
@@ -184,6 +186,8 @@ def write_capture(
 
     with concurrent.futures.ThreadPoolExecutor(num_threads or os.cpu_count()) as pool:
         for frame in frames:
+            if should_stop():
+                return
             start = clock.monotonic()
             num_written = sum(pool.map(write_view, [frame] * num_cams, range(num_cams)))
             seconds = clock.monotonic() - start
