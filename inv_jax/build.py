@@ -31,7 +31,7 @@ from inv_jax.types import InvError, Params
 Config = ml_collections.ConfigDict
 
 _PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
-_CACHE_BYTES = 4 * 2**20  # activations of one layer that a CPU's caches hold
+_CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
 
 
 def model(config: Config) -> Nerf:
