@@ -23,10 +23,10 @@ from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer, parallel, plan
 from inv_jax.train.journal import Journal
-from inv_jax.train.loop import Settings, Stopped, Trainer
+from inv_jax.train.loop import Settings, Trainer
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Stepper
-from inv_jax.types import InvError, Params
+from inv_jax.types import InvError, Params, Stopped
 
 Config = ml_collections.ConfigDict
 
@@ -58,8 +58,15 @@ def model(config: Config) -> Nerf:
 def training_plan(config: Config) -> plan.Plan:
     """The plan of `config.train`."""
     c, first = config.train, config.data.first_frame
+    if c.freeze_frame < 0:
+        raise InvError(f"train.freeze_frame={c.freeze_frame}; want a frame number, or 0 for never")
     if c.scratch:
-        return plan.from_scratch(first_frame=first, steps=c.warmup_steps)
+        if c.freeze_frame:
+            raise InvError(
+                f"train.scratch=True and train.freeze_frame={c.freeze_frame}: frames that start "
+                "from random params share no colors; set train.freeze_frame=0"
+            )
+        return plan.from_scratch(first_frame=first, steps=c.steps)
     return plan.incremental(
         first_frame=first,
         freeze_frame=c.freeze_frame,
@@ -105,6 +112,12 @@ def training_capture(
     c, p = config.data, config.data.procedural
     if c.layout != _PROCEDURAL:
         return _checked(config, capture(config, workdir))
+    if c.pixel_center != 0.0:
+        raise InvError(
+            f"data.pixel_center={c.pixel_center}: the procedural capture has its pixel centers at "
+            "whole numbers; leave it at 0.0"
+        )
+    capture_lib.check_holdout(tuple(c.holdout), tuple(f"cam{i:02d}" for i in range(p.num_cams)))
     num_frames = c.num_frames or p.num_frames
     for count in (1, num_frames):
         synthetic.write_capture(
@@ -132,23 +145,37 @@ def _checked(config: Config, opened: Capture) -> Capture:
     return opened
 
 
-def initial_params(config: Config, nerf: Nerf) -> Params:
-    """What the first frame starts from: random params, or those of another run."""
+def initial_params(config: Config, nerf: Nerf, *, has_frames: bool) -> tuple[Params, Config]:
+    """What the first frame starts from: random params, or those of another run.
+
+    Args:
+      config: The config.
+      nerf: The model.
+      has_frames: Whether the workdir has frames already; then the other run is not asked.
+
+    Returns:
+      Params, and the config with the other run's frame made definite.
+    """
     c = config.train
     fresh = nerf.init(jax.random.fold_in(jax.random.key(c.seed), 0))
-    if not c.init_from:
-        return fresh
+    if not c.init_from or has_frames:
+        return fresh, config
     store = FrameStore(pathlib.Path(c.init_from))
     frames = store.frames()
     if not frames:
         raise InvError(
             f"train.init_from={c.init_from} has no stored frames; give the workdir of a trained run"
         )
-    frame = c.init_frame or frames[-1]
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.train.init_frame = c.init_frame or frames[-1]
     try:
-        return params_lib.fill(fresh, params_lib.flatten(store.params(frame)))
+        leaves = params_lib.flatten(store.params(config.train.init_frame))
+        return params_lib.fill(fresh, leaves), config.lock()
     except InvError as error:
         raise InvError(f"train.init_from={c.init_from}: {error}") from error
+    finally:
+        store.close()
 
 
 def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> int:
@@ -170,8 +197,17 @@ def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> i
                 f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
             )
         return min(wanted, share)
-    most = _fitting_rays(nerf, devices, layers=nerf.mlp.depth + 5)
-    return max(n for n in range(1, share + 1) if share % n == 0 and n <= max(most, 1))
+    most = max(_fitting_rays(nerf, devices, layers=nerf.mlp.depth + 5), 1)
+    best = max(n for n in range(1, share + 1) if share % n == 0 and n <= most)
+    if best * 4 <= min(most, share):
+        logging.warning(
+            "the %d rays of a device divide badly: passes of %d where %d would fit; a power of two "
+            "for train.rays_per_step is faster",
+            share,
+            best,
+            most,
+        )
+    return best
 
 
 def rays_per_chunk(config: Config, nerf: Nerf, devices: Devices) -> int:
@@ -191,13 +227,20 @@ def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
     return memory // 4 // ((nerf.coarse_samples + fine) * nerf.mlp.width * 4 * layers)
 
 
-def stepper(config: Config, nerf: Nerf, devices: Devices) -> Stepper:
-    """The training step of `config.train`, for the given devices."""
+def stepper(config: Config, nerf: Nerf, devices: Devices, earlier_pass: int = 0) -> Stepper:
+    """The training step of `config.train`, for the given devices.
+
+    `earlier_pass` is the choice of rays per pass that a run made when it began: it goes on with
+    it, unless the config says another or it no longer fits.
+    """
     c = config.train
     for name in ("learning_rate", "lr_decay_rate", "lr_decay_steps", "clip_norm"):
         if not c[name] > 0:
             raise InvError(f"train.{name}={c[name]}; want a number above 0")
     share = devices.share(c.rays_per_step, "train.rays_per_step")
+    wanted = c.rays_per_pass
+    if not wanted and earlier_pass and share % earlier_pass == 0:
+        wanted = earlier_pass
     networks = jax.eval_shape(nerf.init, jax.random.key(0)).keys()
     return Stepper(
         model=nerf,
@@ -211,7 +254,7 @@ def stepper(config: Config, nerf: Nerf, devices: Devices) -> Stepper:
             decay_steps=c.lr_decay_steps,
         ),
         rays_per_step=c.rays_per_step,
-        rays_per_pass=fitting_pass(nerf, devices, share, c.rays_per_pass),
+        rays_per_pass=fitting_pass(nerf, devices, share, wanted),
         num_devices=devices.count,
         axis=parallel.AXIS,
     )
@@ -230,19 +273,29 @@ def trainer(
       Stopped: If asked to while the procedural capture is rendered.
     """
     devices = Devices()
+    old = record.read(workdir)
+    config = record.definite(config, old)
     nerf = model(config)
-    step = stepper(config, nerf, devices)
+    step = stepper(config, nerf, devices, old["rays_per_pass"] if old else 0)
     training = training_plan(config)
-    record.check_resume(config, workdir, devices)
+    stored = FrameStore(workdir).frames()
+    initial, config = initial_params(config, nerf, has_frames=bool(stored))
+    record.check_resume(config, workdir, old, devices)
     settings = Settings(
         save_every=config.train.save_every,
         image_every=config.train.image_every,
         dispatch_seconds=config.train.dispatch_seconds,
     )
     renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
-    initial = initial_params(config, nerf)
     shots = training_capture(config, workdir, should_stop)
-    record.write_config(config, workdir, devices)
+    record.check_capture(workdir, old, shots.fingerprint)
+    record.write(
+        config,
+        workdir,
+        devices,
+        rays_per_pass=step.rays_per_pass,
+        capture=shots.fingerprint,
+    )
     store = FrameStore(workdir, writable=True)
     journal = Journal(workdir)
     logging.info("training on %s, %d rays a pass", devices.describe(), step.rays_per_pass)
@@ -278,17 +331,25 @@ class Playback:
     player: Player
 
 
-def playback(workdir: pathlib.Path) -> Playback:
+def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
     """Opens a run's workdir for evaluation and rendering; writes nothing.
+
+    Args:
+      workdir: Of the run.
+      data_path: Where its capture is, if it has moved.
 
     Raises:
       InvError: If there is no run, or none of its frames is stored yet.
     """
     config = record.read_config(workdir)
+    if data_path:
+        with config.unlocked():
+            config.data.path = str(pathlib.Path(data_path).expanduser().absolute())
     devices = Devices()
     store = FrameStore(workdir)
     if not store.frames():
         raise InvError(f"{workdir} has no stored frames yet; train it first")
     nerf = model(config)
     renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
-    return Playback(config, capture(config, workdir), Player(store, renderer))
+    num_frames = store.frames()[-1] - config.data.first_frame + 1
+    return Playback(config, capture(config, workdir, num_frames), Player(store, renderer))

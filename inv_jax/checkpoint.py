@@ -26,7 +26,7 @@ from inv_jax import params as params_lib
 from inv_jax.types import InvError, Params
 
 _OPTIMIZER, _METADATA, _PARAMS = "optimizer", "metadata", "params"
-_STEP_DIGITS = 10**9  # a state within a frame has the number frame * this + step
+_STEPS_PER_FRAME = 10**9  # a state within a frame has the number frame * this + step
 
 Leaves = Mapping[str, np.ndarray]
 
@@ -172,7 +172,7 @@ class FrameStore:
             {**metadata, "frame": frame, "step": step},
         )
         with _one_line_errors(f"step {step} of frame {frame}", self._partial_folder):
-            number = frame * _STEP_DIGITS + step
+            number = frame * _STEPS_PER_FRAME + step
             if number not in self._partial.all_steps():
                 self._partial.save(number, args=args, force=True)
 
@@ -192,7 +192,7 @@ class FrameStore:
         args = _save_args({_PARAMS: params_lib.flatten(params)}, {"frame": frame, "step": step})
         with _one_line_errors(f"step {step} of frame {frame}", self._intermediate_folder):
             manager = _manager(self._intermediate_folder, (_PARAMS,), None, create=True)
-            number = frame * _STEP_DIGITS + step
+            number = frame * _STEPS_PER_FRAME + step
             if number not in manager.all_steps():
                 manager.save(number, args=args, force=True)
             manager.close()

@@ -20,8 +20,7 @@ from ml_collections import config_flags
 
 from inv_jax import build
 from inv_jax.eval import commands
-from inv_jax.train.loop import Stopped
-from inv_jax.types import InvError
+from inv_jax.types import InvError, Stopped
 
 _USAGE_ERROR = 2
 
@@ -102,12 +101,15 @@ def _define_eval(values: flags.FlagValues, argv: list[str]) -> None:
 
 def _define_frames(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
+        "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
+    )
+    flags.DEFINE_string(
         "frames", "", "Frames, as FIRST:LAST, both included; empty: all stored.", flag_values=values
     )
 
 
 def _eval(values: flags.FlagValues) -> int:
-    playback = build.playback(_workdir(values))
+    playback = build.playback(_workdir(values), values.data_path)
     rows, table = commands.evaluate(playback, cams=values.cams, frames=values.frames)
     print(table)
     if values.out:
@@ -126,7 +128,7 @@ def _define_render(values: flags.FlagValues, argv: list[str]) -> None:
 
 
 def _render(values: flags.FlagValues) -> int:
-    playback = build.playback(_workdir(values))
+    playback = build.playback(_workdir(values), values.data_path)
     paths = commands.render(
         playback,
         path=values.path,

@@ -16,7 +16,8 @@ from inv_jax.types import InvError
 
 Config = ml_collections.ConfigDict
 
-# Fields that may change between two starts of one run: they change no result, or only append.
+# Fields that may change between two starts of one run: they change no result (rays_per_pass: not
+# beyond rounding), or only append. That a moved capture is the same one is checked by itself.
 _FREE = (
     "data.path",
     "data.num_frames",
@@ -34,11 +35,23 @@ def _config_path(workdir: pathlib.Path) -> pathlib.Path:
     return workdir / "config.json"
 
 
-def write_config(config: Config, workdir: pathlib.Path, devices: Devices) -> None:
-    """Writes `config.json`: what really runs, with versions and devices."""
+def write(
+    config: Config, workdir: pathlib.Path, devices: Devices, *, rays_per_pass: int, capture: str
+) -> None:
+    """Writes `config.json`: what really runs, with versions and devices.
+
+    Args:
+      config: With paths and choices made definite (`definite`).
+      workdir: Made if it does not exist.
+      devices: What it runs on.
+      rays_per_pass: As chosen for the hardware; a resumed run keeps it.
+      capture: The capture's fingerprint (`Capture.fingerprint`).
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     record = {
         "config": config.to_dict(),
+        "rays_per_pass": rays_per_pass,
+        "capture": capture,
         "versions": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "devices": devices.describe(),
@@ -55,14 +68,23 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _read_record(workdir: pathlib.Path) -> dict[str, Any] | None:
+def read(workdir: pathlib.Path) -> dict[str, Any] | None:
+    """What `write` wrote; None if there is no run.
+
+    Raises:
+      InvError: If the file is damaged.
+    """
     path = _config_path(workdir)
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise InvError(f"{path} is not valid JSON ({error}); restore or remove it") from error
+    wanted = {"config", "rays_per_pass", "capture", "devices"}
+    if not isinstance(record, dict) or not wanted <= record.keys():
+        raise InvError(f"{path} lacks some of {', '.join(sorted(wanted))}; restore or remove it")
+    return record
 
 
 def read_config(workdir: pathlib.Path) -> Config:
@@ -71,32 +93,64 @@ def read_config(workdir: pathlib.Path) -> Config:
     Raises:
       InvError: If there is none.
     """
-    record = _read_record(workdir)
+    record = read(workdir)
     if record is None:
         raise InvError(f"no run in {workdir}: {_config_path(workdir).name} is missing there")
     return ml_collections.ConfigDict(record["config"]).lock()
 
 
-def check_resume(config: Config, workdir: pathlib.Path, devices: Devices) -> None:
+def definite(config: Config, old: dict[str, Any] | None) -> Config:
+    """The config with absolute paths, and with the choices that an earlier start made.
+
+    Args:
+      config: As given.
+      old: The record of the workdir, if it has one.
+    """
+    made = config.copy_and_resolve_references()
+    with made.unlocked():
+        for group, name in ((made.data, "path"), (made.train, "init_from")):
+            if group[name]:
+                group[name] = str(pathlib.Path(group[name]).expanduser().absolute())
+        # The newest frame of the other run may be another one by now.
+        if old is not None and not made.train.init_frame:
+            made.train.init_frame = old["config"]["train"]["init_frame"]
+    return made.lock()
+
+
+def check_resume(
+    config: Config, workdir: pathlib.Path, old: dict[str, Any] | None, devices: Devices
+) -> None:
     """Refuses a workdir that belongs to another config.
 
     Raises:
       InvError: With the fields that differ.
     """
-    record = _read_record(workdir)
-    if record is None:
+    if old is None:
         return
-    differing = differences(record["config"], json.loads(json.dumps(config.to_dict())))
+    differing = differences(old["config"], json.loads(json.dumps(config.to_dict())))
     if differing:
         raise InvError(
             f"{workdir} belongs to another config; it differs in {'; '.join(differing)}: "
             "use another --workdir, or the same settings"
         )
-    if record["devices"] != devices.describe():
+    if old["devices"] != devices.describe():
         logging.warning(
             "this run began on %s and goes on with %s: the same to rounding, not to the bit",
-            record["devices"],
+            old["devices"],
             devices.describe(),
+        )
+
+
+def check_capture(workdir: pathlib.Path, old: dict[str, Any] | None, capture: str) -> None:
+    """Refuses to go on with the cameras of another capture.
+
+    Raises:
+      InvError: If the fingerprints differ.
+    """
+    if old is not None and old["capture"] != capture:
+        raise InvError(
+            f"{workdir} was trained on a capture with other cameras or another image size; "
+            "set data.path to that one, or use another --workdir"
         )
 
 

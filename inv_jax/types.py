@@ -19,6 +19,10 @@ class InvError(ValueError):
     """A mistake in the user's input; its text is one line that says what to do about it."""
 
 
+class Stopped(Exception):
+    """The run was asked to stop and has stored what it must; the text says where."""
+
+
 @struct.dataclass
 class Rays:
     """Rays `origins + distance * directions`, for `near <= distance <= far`.

@@ -34,7 +34,7 @@ from inv_jax.models.nerf import Nerf
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Progress, Stepper, TrainState
+from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Cameras, Frame
 
 _WIDTH = flags.DEFINE_integer("width", 256, "Width of the network.")
@@ -137,7 +137,7 @@ def make_step(nerf: Nerf, roles: tuple[str, ...], rays: int, rays_per_pass: int)
     )
     stepper = Stepper(nerf, sample_rays, losses.mse, tx, schedule, rays, rays_per_pass)
     state = TrainState(
-        trainable, frozen, tx.init(trainable), jax.random.key(1), jnp.int32(0), Progress.start()
+        trainable, frozen, tx.init(trainable), jax.random.key(1), jnp.int32(0), Means.start()
     )
     return stepper, state
 

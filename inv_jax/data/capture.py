@@ -7,6 +7,7 @@ image, so that a mistake is found before anything is trained or written.
 
 import collections
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
@@ -45,6 +46,15 @@ class Capture:
     test_cams: tuple[int, ...]  # the held-out ones, in the order asked for
     files: Mapping[int, tuple[pathlib.Path, ...]] = dataclasses.field(repr=False)
     _said: set[str] = dataclasses.field(default_factory=set, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name of the rig: equal for captures of equal cameras and image size."""
+        digest = hashlib.sha256(repr(self.camera_names).encode())
+        digest.update(repr((self.cameras.height, self.cameras.width)).encode())
+        for array in (self.cameras.cam_to_world, self.cameras.intrinsics, self.bounds):
+            digest.update(np.ascontiguousarray(np.round(array, 4)).tobytes())
+        return digest.hexdigest()[:16]
 
     def load(self, frame: int) -> Frame:
         """Decodes the images of one frame, all cameras.
@@ -137,7 +147,7 @@ def open_capture(
         source=calibration.source,
         camera_names=calibration.camera_names,
     )
-    test_cams = _check_holdout(holdout, names)
+    test_cams = check_holdout(holdout, names)
     bounds = calibration.bounds
     cameras = Cameras(
         cam_to_world=_host(calibration.cam_to_world, np.float32),
@@ -189,7 +199,7 @@ def _common_size(files: list[pathlib.Path]) -> tuple[int, int]:
     return height, width
 
 
-def _check_holdout(holdout: Sequence[int], names: tuple[str, ...]) -> tuple[int, ...]:
+def check_holdout(holdout: Sequence[int], names: tuple[str, ...]) -> tuple[int, ...]:
     cams = tuple(int(cam) for cam in holdout)
     known = f"the {len(names)} cameras are 0 ({names[0]}) to {len(names) - 1} ({names[-1]})"
     if outside := [cam for cam in cams if not 0 <= cam < len(names)]:

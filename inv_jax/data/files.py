@@ -20,7 +20,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Yields:
       Where to write. If the block raises, that file is removed and `path` stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:

@@ -2,6 +2,7 @@
 
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,12 @@ class Evaluator:
         self._folder = pathlib.Path(workdir) / "nerf_esti"
 
     def held_out_view(
-        self, number: int, frame: Frame, params: Params, step: int | None = None
+        self,
+        number: int,
+        frame: Frame,
+        params: Params,
+        step: int | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
         """Renders the shown camera, writes the images, returns the measures.
 
@@ -48,13 +54,15 @@ class Evaluator:
           frame: Images of all cameras of the capture.
           params: All params.
           step: For an image from within the frame: the step it was made at.
+          should_stop: Asked while it renders; `Stopped` is raised if it says so.
 
         Returns:
           `cam`, `held_out`, `psnr`, `ssim` and `eval_seconds`.
         """
         start = time.perf_counter()
         cam = self._cam
-        view = self._renderer.render(self._renderer.params(params), self._capture.cameras, cam)
+        placed = self._renderer.params(params)
+        view = self._renderer.render(placed, self._capture.cameras, cam, should_stop)
         truth = np.asarray(frame.images)[cam]
         measures = measure(view, truth)
         seconds = time.perf_counter() - start

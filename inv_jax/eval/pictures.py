@@ -68,7 +68,7 @@ def remove_views(
       keep: The view that was just written, which stays.
     """
     prefix = _view_prefix(cam, frame, step)
-    view = re.compile(rf"\.?{prefix}_[^_]+\.png(\.\d+\.tmp)?")
+    view = re.compile(rf"\.?{prefix}_[^_]+\.png(\.tmp)?")
     for path in [*folder.glob(f"{prefix}_*"), *folder.glob(f".{prefix}_*")]:
         if view.fullmatch(path.name) and (keep is None or path.name != keep.name):
             path.unlink(missing_ok=True)

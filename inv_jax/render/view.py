@@ -1,5 +1,7 @@
 """Whole images from a model: all devices, chunk by chunk, one compile per image size."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.models.base import Model
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
-from inv_jax.types import Cameras, Params
+from inv_jax.types import Cameras, Params, Stopped
 
 Array = jax.Array | np.ndarray
 
@@ -49,13 +51,23 @@ class ViewRenderer:
         """Places params on the devices, once for several images."""
         return self._devices.replicate(params)
 
-    def render(self, placed: Params, cameras: Cameras, cam: int) -> View:
+    def render(
+        self,
+        placed: Params,
+        cameras: Cameras,
+        cam: int,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> View:
         """Renders one image.
 
         Args:
           placed: Params as `self.params` returns them.
           cameras: Any cameras.
           cam: Which of them.
+          should_stop: Asked before each chunk.
+
+        Raises:
+          Stopped: If it said so.
         """
         height, width = cameras.height, cameras.width
         num_pixels = height * width
@@ -66,12 +78,12 @@ class ViewRenderer:
             np.arange(rounds * per_round * self._devices.count, dtype=np.int32), num_pixels - 1
         ).reshape(rounds, self._devices.count, per_round)
         one = self._devices.replicate((cameras.take(np.array([cam])), np.int32(0)))
+        parts = []
         with parallel.out_of_memory_as_error("eval.rays_per_chunk"):
-            parts = [self._chunk(placed, *one, part) for part in pixels]
-        flat = jax.tree.map(
-            lambda *xs: np.concatenate([np.asarray(x).reshape(-1, *x.shape[2:]) for x in xs])[
-                :num_pixels
-            ],
-            *parts,
-        )
+            for part in pixels:
+                if should_stop():
+                    raise Stopped("stopped while rendering; the same command goes on")
+                chunk = self._chunk(placed, *one, part)
+                parts.append(jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), chunk))
+        flat = jax.tree.map(lambda *xs: np.concatenate(xs)[:num_pixels], *parts)
         return jax.tree.map(lambda x: x.reshape(height, width, *x.shape[1:]), flat)

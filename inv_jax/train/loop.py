@@ -30,13 +30,8 @@ from inv_jax.train.journal import Journal
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import SCRATCH, Phase, Plan
 from inv_jax.train.progress import Progress
-from inv_jax.train.step import Progress as StepProgress
-from inv_jax.train.step import Stepper, TrainState
-from inv_jax.types import Cameras, Frame, InvError, Params
-
-
-class Stopped(Exception):
-    """The run was asked to stop and has stored its state; the text says where."""
+from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,15 +139,16 @@ class Trainer:
         current = self._begin(number, *previous)
         phase = current.phase
         progress.start_frame(number, phase.name, phase.steps, current.step)
-        on_device = self._devices.replicate(
-            frame.replace(images=np.asarray(frame.images)[self._train_cams])
-        )
+        with parallel.out_of_memory_as_error("the pixels: raise data.factor or hold out cameras"):
+            on_device = self._devices.replicate(
+                frame.replace(images=np.asarray(frame.images)[self._train_cams])
+            )
         self._compile(current, on_device)
         for target in self._stops(current.step, phase.steps):
             self._advance(current, on_device, target, progress)
             at_end = current.step == phase.steps
             # The picture first: a run that is killed in between makes it again.
-            if self._due(self._settings.image_every, current.step):
+            if not at_end and self._due(self._settings.image_every, current.step):
                 self._picture_within(current, frame)
             if not at_end and self._due(self._settings.save_every, current.step):
                 self._save_partial(current)
@@ -183,12 +179,12 @@ class Trainer:
             opt_state=optimizer_lib.init_state(self._stepper.optimizer, trainable, kept),
             key=jax.random.fold_in(self._key, number),
             step=jnp.int32(metadata["step"]),
-            progress=StepProgress.start(),
+            means=Means.start(),
         )
         if stored_leaves is not None:
             state = state.replace(
                 opt_state=params_lib.fill(state.opt_state, stored_leaves),
-                progress=StepProgress(*(np.float32(x) for x in metadata["progress"]), np.int32(-1)),
+                means=Means(*(np.float32(x) for x in metadata["means"]), np.int32(-1)),
             )
         return _Frame(
             number=number,
@@ -236,7 +232,7 @@ class Trainer:
             current.step += count
             current.seconds += seconds
             self._steps_per_second = count / seconds
-            means = self._devices.first(current.state.progress)
+            means = self._devices.first(current.state.means)
             self._check_finite(current, means)
             progress.advance(
                 count,
@@ -251,7 +247,7 @@ class Trainer:
             state = self._run(current.state, frame, self._cameras, counts)
             return jax.block_until_ready(state)
 
-    def _check_finite(self, current: _Frame, means: StepProgress) -> None:
+    def _check_finite(self, current: _Frame, means: Means) -> None:
         bad = int(means.bad_step)
         if bad >= 0:
             stored = self._store.frames()
@@ -275,7 +271,7 @@ class Trainer:
             params_lib.flatten(state.opt_state),
             {
                 "seconds": current.seconds,
-                "progress": [float(state.progress.loss), float(state.progress.mse)],
+                "means": [float(state.means.loss), float(state.means.mse)],
             },
         )
 
@@ -292,8 +288,8 @@ class Trainer:
                 "frame": current.number,
                 "phase": phase.name,
                 "steps": phase.steps,
-                "loss": float(state.progress.loss),
-                "train_psnr": _psnr(state.progress.mse),
+                "loss": float(state.means.loss),
+                "train_psnr": _psnr(state.means.mse),
                 "seconds": round(current.seconds, 3),
                 "rays_per_second": round(
                     phase.steps * self._stepper.rays_per_step / current.seconds
@@ -307,11 +303,14 @@ class Trainer:
         if last is None:
             return self._initial, None
         params = params_lib.fill(self._initial, params_lib.flatten(self._store.params(last)))
+        if not self._plan.phase(last + 1).keep_optimizer:
+            return params, None
         leaves = self._store.optimizer(last)
         if leaves is None:
             raise InvError(
-                f"frame {last} of {self._workdir} has lost its optimizer state; remove the folder "
-                f"frames/{last:06d} there and start again: that frame is trained anew"
+                f"frame {last} of {self._workdir} has lost its optimizer state: copy the folder "
+                f"frames/{last:06d}/optimizer back, or begin a new --workdir with "
+                f"train.init_from={self._workdir}"
             )
         trainable, _ = params_lib.split(params, self._plan.phase(last).roles)
         fresh = self._stepper.optimizer.init(trainable)
@@ -320,7 +319,7 @@ class Trainer:
     # What is seen.
 
     def _evaluate(self, number: int, frame: Frame, params: Params) -> dict[str, Any]:
-        row = self._evaluator.held_out_view(number, frame, params)
+        row = self._evaluator.held_out_view(number, frame, params, should_stop=self._should_stop)
         metadata = self._store.metadata(number)
         metadata.pop("holds")
         row = {

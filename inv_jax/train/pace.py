@@ -50,7 +50,7 @@ class Pace:
         self.frame_steps = self.frame_done = self.total_steps = 0
         self._clock = clock
         self._finished_steps = 0  # of frames that are done
-        self._session_steps = 0  # done and measured since this run started
+        self._measured_steps = 0  # done and measured since this run started
         self._trained = 0.0  # seconds in dispatches
         self._since = clock()
         self._training, self._overall = _Speed(_FRAME_WINDOW), _Speed(_VIDEO_WINDOW)
@@ -70,11 +70,11 @@ class Pace:
         """Some more steps of the frame are done."""
         now = self._clock()
         self.frame_done += steps
-        self._session_steps += steps
+        self._measured_steps += steps
         self._trained += now - self._since
         self._since = now
-        self._training.add(self._trained, self._session_steps)
-        self._overall.add(now, self._session_steps)
+        self._training.add(self._trained, self._measured_steps)
+        self._overall.add(now, self._measured_steps)
 
     def end_frame(self) -> None:
         """The frame is trained, stored and evaluated."""

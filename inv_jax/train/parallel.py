@@ -57,7 +57,8 @@ class Devices:
         """Puts a copy of every array on every device, along a new leading axis."""
 
         def one(x: Any) -> jax.Array:
-            shards = [jax.device_put(x, device)[None] for device in self._devices]
+            # The new axis comes before the transfer: behind it, it would cost a second copy.
+            shards = [jax.device_put(x[None], device) for device in self._devices]
             shape = (self.count, *shards[0].shape[1:])
             return jax.make_array_from_single_device_arrays(shape, self._sharding, shards)
 

@@ -23,7 +23,7 @@ WINDOW = 100  # steps that the running means look back over, about
 
 
 @struct.dataclass
-class Progress:
+class Means:
     """Running means over the last steps, and the first step that went wrong."""
 
     loss: Array  # () running mean of the loss
@@ -31,14 +31,14 @@ class Progress:
     bad_step: Array  # () int32, first step whose loss or gradient was not finite; -1 if none
 
     @classmethod
-    def start(cls) -> "Progress":
+    def start(cls) -> "Means":
         return cls(jnp.float32(0), jnp.float32(0), jnp.int32(-1))
 
-    def update(self, step: Array, loss: Array, mse: Array, is_finite: Array) -> "Progress":
+    def update(self, step: Array, loss: Array, mse: Array, is_finite: Array) -> "Means":
         """A plain mean over the first `WINDOW` steps, then an exponential one."""
         rate = 1.0 / jnp.minimum(step + 1, WINDOW).astype(jnp.float32)
         is_first_bad = (self.bad_step < 0) & ~is_finite
-        return Progress(
+        return Means(
             loss=self.loss + rate * (loss - self.loss),
             mse=self.mse + rate * (mse - self.mse),
             bad_step=jnp.where(is_first_bad, step, self.bad_step),
@@ -54,7 +54,7 @@ class TrainState:
     opt_state: optax.OptState  # of `trainable` alone
     key: Array  # the frame's random key
     step: Array  # () int32, steps done in this frame
-    progress: Progress
+    means: Means
 
     @property
     def params(self) -> Params:
@@ -114,7 +114,7 @@ class Stepper:
         grads, (loss, mse) = self._gradients(state, batch, jax.random.fold_in(key_rays, state.step))
         if self.axis is not None:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
-        is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+        is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.trainable)
         rate = self.schedule(state.step)
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
@@ -122,7 +122,7 @@ class Stepper:
             trainable=trainable,
             opt_state=opt_state,
             step=state.step + 1,
-            progress=state.progress.update(state.step, loss, mse, is_finite),
+            means=state.means.update(state.step, loss, mse, is_finite),
         )
 
     def _gradients(

@@ -56,7 +56,7 @@ def test_older_views_of_one_frame_go_and_all_others_stay(tmp_path, picture):
         tmp_path / "cam00_frame0002_mask_1.png",
     ]
     old = [view_path(tmp_path, 0, 2, psnr) for psnr in (29.0, float("inf"), float("nan"), -1.5)]
-    torn = tmp_path / f".{old[0].name}.123.tmp"
+    torn = tmp_path / f".{old[0].name}.tmp"
     new = view_path(tmp_path, 0, 2, 31.0)
     for path in [*others, *old, torn, new]:
         path.touch()

@@ -12,7 +12,7 @@ from inv_jax import build
 from inv_jax import params as params_lib
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Progress, Stepper, TrainState
+from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Cameras, Frame, InvError
 
 _COUNTS = (1, 2, 4)
@@ -48,7 +48,7 @@ def trained(scene) -> dict[int, tuple[Devices, TrainState, TrainState]]:
         opt_state=stepper.optimizer.init(trainable),
         key=jax.random.key(7),
         step=jnp.int32(0),
-        progress=Progress.start(),
+        means=Means.start(),
     )
     states = {}
     for count in _COUNTS:
@@ -85,14 +85,14 @@ def test_after_some_steps_the_params_of_all_device_counts_agree(scene, trained, 
         moved = np.linalg.norm(expected[path] - start[path])
         assert np.linalg.norm(found[path] - expected[path]) <= 1e-4 * moved, path
     np.testing.assert_allclose(
-        together.first(many.progress).loss, alone.first(one.progress).loss, rtol=1e-5
+        together.first(many.means).loss, alone.first(one.means).loss, rtol=1e-5
     )
 
 
 @pytest.mark.parametrize("count", _COUNTS[1:])
 def test_every_device_ends_with_the_same_bits(trained, count):
     _, _, state = trained[count]
-    for leaf in jax.tree.leaves((state.trainable, state.opt_state, state.progress)):
+    for leaf in jax.tree.leaves((state.trainable, state.opt_state, state.means)):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == count
         for copy in copies[1:]:
@@ -132,9 +132,7 @@ def test_a_step_makes_no_floats_of_all_pixels(scene):
     stepper = dataclasses.replace(stepper, axis=None)
     trainable, frozen = params_lib.split(stepper.model.init(jax.random.key(0)), params_lib.ROLES)
     opt_state = stepper.optimizer.init(trainable)
-    state = TrainState(
-        trainable, frozen, opt_state, jax.random.key(7), jnp.int32(0), Progress.start()
-    )
+    state = TrainState(trainable, frozen, opt_state, jax.random.key(7), jnp.int32(0), Means.start())
     program = str(jax.make_jaxpr(stepper.step)(state, frame, cameras))
     num_cams, height, width, _ = frame.images.shape
     assert f"u8[{num_cams},{height},{width},3]" in program

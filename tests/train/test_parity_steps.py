@@ -17,7 +17,7 @@ from inv_jax.models import convert
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
 from inv_jax.train import losses, optimizer
-from inv_jax.train.step import Progress, Stepper, TrainState
+from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Batch, Rays
 
 
@@ -127,7 +127,7 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_p
         rays_per_pass=num_rays if rays_per_pass == "all" else 1,
     )
     state = TrainState(
-        trainable, frozen, tx.init(trainable), jax.random.key(0), jnp.int32(0), Progress.start()
+        trainable, frozen, tx.init(trainable), jax.random.key(0), jnp.int32(0), Means.start()
     )
 
     # The gradient of the first step, before clipping.
@@ -151,9 +151,9 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_p
         return trained
 
     running = np.cumsum(arrays["losses"]) / np.arange(1, num_steps + 1)
-    np.testing.assert_allclose(step(state, batch, None).progress.loss, running[0], rtol=1e-5)
+    np.testing.assert_allclose(step(state, batch, None).means.loss, running[0], rtol=1e-5)
     trained = train(batch)
-    np.testing.assert_allclose(trained.progress.loss, running[-1], rtol=1e-4)
+    np.testing.assert_allclose(trained.means.loss, running[-1], rtol=1e-4)
 
     after, ours = _state_dicts(arrays, "after"), _exported(trained.params)
     frozen_names = _names(_exported(frozen))

@@ -2,6 +2,8 @@
 
 import pytest
 
+from configs import base
+from inv_jax import build
 from inv_jax import params as params_lib
 from inv_jax.train import plan as plan_lib
 from inv_jax.types import InvError
@@ -87,3 +89,20 @@ def test_phases_begin_at_increasing_frames(firsts):
     phases = tuple(plan_lib.Phase("any", first, 1, params_lib.ROLES) for first in firsts)
     with pytest.raises(ValueError, match="increasing"):
         plan_lib.Plan(phases)
+
+
+def test_the_steps_of_the_baseline_are_train_steps():
+    config = base.get_config()
+    config.train.update(scratch=True, freeze_frame=0, steps=7, warmup_steps=9)
+    assert build.training_plan(config).phase(1).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"scratch": True, "freeze_frame": 5}, "scratch"), ({"freeze_frame": -1}, "freeze_frame")],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, named):
+    config = base.get_config()
+    config.train.update(changes)
+    with pytest.raises(InvError, match=named):
+        build.training_plan(config)

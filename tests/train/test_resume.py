@@ -12,15 +12,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
-from inv_jax import build
+from inv_jax import build, record
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.eval.evaluate import Evaluator
 from inv_jax.train.journal import Journal
-from inv_jax.train.loop import Stopped
-from inv_jax.types import InvError
+from inv_jax.types import InvError, Stopped
 
 # Frame 1 has states at steps 3, 6 and 9 of 10, frames 2 and 3 (frozen) one at step 3 of 6.
 _SETTINGS = {"data.num_frames": 3, "train.freeze_frame": 2, "train.save_every": 3}
@@ -204,7 +204,7 @@ def _no_row_but_an_image(workdir: pathlib.Path) -> None:
     lines = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
     (workdir / "metrics.jsonl").write_text("".join(lines[:-1]))
     next((workdir / "nerf_esti" / "compare").glob("cam00_frame0003_*")).unlink()
-    (workdir / "nerf_esti" / ".cam00_frame0003_9.000000.png.123.tmp").write_bytes(b"half")
+    (workdir / "nerf_esti" / ".cam00_frame0003_9.000000.png.tmp").write_bytes(b"half")
 
 
 def _no_rows_at_all(workdir: pathlib.Path) -> None:
@@ -459,3 +459,75 @@ def test_sigterm_stores_the_state_and_says_so(command, straight_process, tmp_pat
     assert "the same command goes on" in last
     _finish(command, workdir)
     _assert_same_run(workdir, straight_process)
+
+
+# What a run depends on, and may change behind its back.
+
+
+def test_a_run_from_another_one_goes_on_without_it(train, straight, tmp_path):
+    source, workdir = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(straight, source)
+    settings = {**_SETTINGS, "train.freeze_frame": 1, "train.init_from": str(source)}
+    with pytest.raises(_Crash):
+        train(workdir, {**settings, "train.dispatch_seconds": 0.0}, _crash_after(9))
+    assert FrameStore(workdir).frames() == [1]
+    shutil.rmtree(source)
+    assert train(workdir, settings).frames() == [1, 2, 3]
+
+
+def test_the_frame_of_the_other_run_is_chosen_once(train, straight, tmp_path):
+    workdir = tmp_path / "run"
+    settings = {**_SETTINGS, "train.freeze_frame": 1, "train.init_from": str(straight)}
+    with pytest.raises(_Crash):
+        train(workdir, settings, _crash_after(0))
+    newest = FrameStore(straight).frames()[-1]
+    assert record.read_config(workdir).train.init_frame == newest
+
+
+def test_the_cameras_of_another_capture_are_refused(tiny_config, straight, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_config().data.path, other)
+    rows = np.load(other / "poses_bounds.npy")
+    rows[1, 3] += 0.1  # one camera stands elsewhere
+    np.save(other / "poses_bounds.npy", rows)
+    shutil.copytree(straight, tmp_path / "run")
+    config = tiny_config({**_SETTINGS, "data.path": str(other)})
+    with pytest.raises(InvError, match=r"other cameras .* data\.path"):
+        build.trainer(config, tmp_path / "run", lambda: False)
+
+
+def test_passes_chosen_at_the_start_are_kept(tiny_config, straight, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    path = workdir / "config.json"
+    written = json.loads(path.read_text())
+    assert written["rays_per_pass"] > 1
+    path.write_text(json.dumps({**written, "rays_per_pass": 1}))
+    _, close = build.trainer(tiny_config(_SETTINGS), workdir, lambda: False)
+    close()
+    assert record.read(workdir)["rays_per_pass"] == 1
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "{"])
+def test_a_damaged_config_file_is_named(text, straight, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InvError, match=r"config\.json"):
+        record.read_config(tmp_path)
+
+
+def test_a_lost_optimizer_state_is_an_error_only_where_it_is_wanted(train, straight, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    shutil.rmtree(workdir / "frames" / "000003" / "optimizer")
+    longer = {**_SETTINGS, "data.num_frames": 4}
+    with pytest.raises(InvError, match=r"frame 3 .* lost its optimizer state"):
+        train(workdir, longer)
+    assert FrameStore(workdir).frames() == [1, 2, 3]
+
+
+def test_all_stored_frames_can_be_seen_after_a_start_with_fewer(tiny_config, straight, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    _, close = build.trainer(tiny_config({**_SETTINGS, "data.num_frames": 1}), workdir, bool)
+    close()
+    assert list(build.playback(workdir).capture.frames) == [1, 2, 3]

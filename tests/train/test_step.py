@@ -14,7 +14,7 @@ from inv_jax import build
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import WINDOW, Progress, Stepper, TrainState
+from inv_jax.train.step import WINDOW, Means, Stepper, TrainState
 
 _STRUCTURE = (params_lib.STRUCTURE,)
 _WIDTH, _DEPTH, _RAYS, _COARSE, _FINE = 64, 3, 32, 4, 4
@@ -35,7 +35,7 @@ class _Bench:
             self.stepper.optimizer, trainable, None if previous is None else previous.opt_state
         )
         key = jax.random.key(1)
-        return TrainState(trainable, frozen, opt_state, key, jnp.int32(0), Progress.start())
+        return TrainState(trainable, frozen, opt_state, key, jnp.int32(0), Means.start())
 
     def compile(self, roles=params_lib.ROLES, rays_per_pass: int = _RAYS):
         stepper = dataclasses.replace(self.stepper, rays_per_pass=rays_per_pass)
@@ -169,8 +169,8 @@ def test_a_frozen_step_saves_what_the_gradients_of_the_color_layers_cost(bench):
 def test_a_step_in_passes_is_the_same_step_to_rounding(bench, rays_per_pass):
     whole = bench.bind(bench.full_program)(bench.state())
     parts = bench.bind(bench.compile(rays_per_pass=rays_per_pass))(bench.state())
-    np.testing.assert_allclose(parts.progress.loss, whole.progress.loss, rtol=1e-5)
-    np.testing.assert_allclose(parts.progress.mse, whole.progress.mse, rtol=1e-5)
+    np.testing.assert_allclose(parts.means.loss, whole.means.loss, rtol=1e-5)
+    np.testing.assert_allclose(parts.means.mse, whole.means.mse, rtol=1e-5)
     # Adam's first moment is the clipped gradient, scaled; no division by itself hides its size.
     expected, found = (params_lib.flatten(state.opt_state) for state in (whole, parts))
     for path in expected:
@@ -196,24 +196,26 @@ def test_no_steps_change_nothing(bench):
 def test_a_step_depends_on_its_number(bench):
     start = bench.state()
     first, later = (bench.run(start.replace(step=jnp.int32(step)), 1) for step in (0, 1))
-    assert float(first.progress.loss) != float(later.progress.loss)  # other rays, other noise
+    assert float(first.means.loss) != float(later.means.loss)  # other rays, other noise
 
 
 def test_loss_goes_down(bench):
     early = bench.run(bench.state(), 5)
     late = bench.run(early, 300)
-    assert float(late.progress.mse) < 0.5 * float(early.progress.mse)
+    assert float(late.means.mse) < 0.5 * float(early.means.mse)
 
 
-# Progress.
+# Running means.
 
 
 def test_running_mean_is_plain_at_first_then_exponential():
     losses = np.random.default_rng(0).uniform(size=WINDOW + 2).astype(np.float32)
-    progress = Progress.start()
+    progress = Means.start()
     means = []
     for step, loss in enumerate(losses):
-        progress = progress.update(jnp.int32(step), jnp.float32(loss), jnp.float32(2 * loss))
+        progress = progress.update(
+            jnp.int32(step), jnp.float32(loss), jnp.float32(2 * loss), jnp.bool_(True)
+        )
         means.append(float(progress.loss))
     plain = np.cumsum(losses)[:WINDOW] / np.arange(1, WINDOW + 1)
     np.testing.assert_allclose(means[:WINDOW], plain, rtol=1e-5)
@@ -224,15 +226,16 @@ def test_running_mean_is_plain_at_first_then_exponential():
 
 
 def test_bad_step_is_the_first_step_whose_loss_is_not_finite():
-    progress = Progress.start()
+    progress = Means.start()
     for step, loss in enumerate([0.5, 0.4, np.inf, 0.4, np.nan]):
         assert int(progress.bad_step) == (2 if step > 2 else -1)
-        progress = progress.update(jnp.int32(step), jnp.float32(loss), jnp.float32(0))
+        finite = jnp.isfinite(jnp.float32(loss))
+        progress = progress.update(jnp.int32(step), jnp.float32(loss), jnp.float32(0), finite)
     assert int(progress.bad_step) == 2
 
 
 def test_a_dispatch_reports_the_step_that_went_wrong(bench):
     state = bench.run(bench.state(), 2)
-    assert int(state.progress.bad_step) == -1
+    assert int(state.means.bad_step) == -1
     broken = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), state.trainable)
-    assert int(bench.run(state.replace(trainable=broken), 3).progress.bad_step) == 2
+    assert int(bench.run(state.replace(trainable=broken), 3).means.bad_step) == 2

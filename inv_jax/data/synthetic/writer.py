@@ -23,6 +23,7 @@ from absl import logging
 from jaxtyping import UInt8
 from PIL import Image
 
+from inv_jax.data import files
 from inv_jax.data.synthetic import scene
 from inv_jax.data.synthetic.rig import Rig, make_rig
 from inv_jax.data.synthetic.view import render_view
@@ -31,16 +32,11 @@ from inv_jax.types import InvError
 
 def _replace_file(path: pathlib.Path, content: bytes | UInt8[np.ndarray, "..."]) -> None:
     """Writes bytes, or an image as PNG, to a temporary file that then takes the name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                Image.fromarray(content).save(file, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(path) as temporary:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            Image.fromarray(content).save(temporary, format="PNG")
 
 
 def _claim_folder(path: pathlib.Path, settings: dict[str, Any]) -> None:
