@@ -13,11 +13,11 @@ def get_config() -> ml_collections.ConfigDict:
     """A small network on small images; everything else is as in the real runs."""
     config = base.get_config()
     with config.unlocked():
-        config.data.update(layout="procedural", factor=1, num_frames=10, near=0.2)
+        config.data.update(layout="procedural", factor=1, num_frames=9, near=0.2)
         config.data.procedural.update(height=72, width=96, num_cams=9, num_frames=120)
         # Few steps want large ones, and less noise; small images have no use for high octaves.
         config.model.update(
-            width=64, position_octaves=6, coarse_samples=32, fine_samples=32, density_noise=0.1
+            width=64, position_octaves=6, coarse_samples=24, fine_samples=32, density_noise=0.1
         )
         config.train.update(
             warmup_steps=300,
