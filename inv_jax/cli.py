@@ -1,8 +1,4 @@
-"""The console script `inv-jax`: train, eval, render.
-
-    inv-jax train  --config=configs/demo.py --workdir=runs/demo [--config.train.steps=500 ...]
-    inv-jax eval   --workdir=runs/demo [--cams=test|train|all|0,3] [--out=table.json]
-    inv-jax render --workdir=runs/demo --path=spiral|test --out=video.mp4
+"""The console script `inv-jax`: finds the command, reads its flags, reports its errors.
 
 An expected mistake prints one line and exits with status 2.
 """
@@ -12,15 +8,14 @@ import pathlib
 import signal
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 from absl import flags, logging
-from ml_collections import config_flags
 
-from inv_jax import build
-from inv_jax.eval import commands
-from inv_jax.types import InvError, Stopped
+from inv_jax.commands import evaluate, render, train
+from inv_jax.commands.stop import Stop
+from inv_jax.types import InvError
 
 _USAGE_ERROR = 2
 
@@ -39,112 +34,10 @@ def _quiet_libraries() -> None:
     logging.get_absl_handler().addFilter(is_wanted)
 
 
-class _Stop:
-    """Remembers the first signal that asks the run to stop; a second one ends it at once."""
-
-    def __init__(self):
-        self.signal: int | None = None
-
-    def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, _: types.FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-        logging.info("%s: storing the state and leaving", signal.Signals(number).name)
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-
-def _workdir(values: flags.FlagValues) -> pathlib.Path:
-    return pathlib.Path(values.workdir).expanduser().absolute()
-
-
-def _define_train(values: flags.FlagValues, argv: list[str]) -> None:
-    config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "Config file, with an argument for the scene: configs/n3dv.py:flame_salmon_1.",
-        lock_config=True,
-        flag_values=values,
-        sys_argv=argv,
-    )
-
-
-def _train(values: flags.FlagValues) -> int:
-    workdir = _workdir(values)
-    stop = _Stop()
-    stop.install()
-    try:
-        trainer, close = build.trainer(values.config, workdir, stop)
-        try:
-            trainer.train()
-        finally:
-            close()
-    except Stopped as stopped:
-        print(f"inv-jax: {stopped}", file=sys.stderr)
-        return 128 + (stop.signal or signal.SIGTERM)
-    return 0
-
-
-def _define_eval(values: flags.FlagValues, argv: list[str]) -> None:
-    del argv
-    flags.DEFINE_string(
-        "cams", "test", "Cameras: test, train, all, or indices as 0,3.", flag_values=values
-    )
-    flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
-    _define_frames(values)
-
-
-def _define_frames(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "frames", "", "Frames, as FIRST:LAST, both included; empty: all stored.", flag_values=values
-    )
-
-
-def _eval(values: flags.FlagValues) -> int:
-    playback = build.playback(_workdir(values), values.data_path)
-    rows, table = commands.evaluate(playback, cams=values.cams, frames=values.frames)
-    print(table)
-    if values.out:
-        commands.write_rows(pathlib.Path(values.out), rows)
-    return 0
-
-
-def _define_render(values: flags.FlagValues, argv: list[str]) -> None:
-    del argv
-    flags.DEFINE_enum("path", "spiral", ["spiral", "test"], "Camera path.", flag_values=values)
-    flags.DEFINE_string(
-        "out", "video.mp4", "Video file; the depth goes to NAME_depth.", flag_values=values
-    )
-    flags.DEFINE_float("fps", None, "Frames per second; default: the config's.", flag_values=values)
-    _define_frames(values)
-
-
-def _render(values: flags.FlagValues) -> int:
-    playback = build.playback(_workdir(values), values.data_path)
-    paths = commands.render(
-        playback,
-        path=values.path,
-        frames=values.frames,
-        out=pathlib.Path(values.out),
-        fps=values.fps,
-    )
-    for path in paths:
-        print(path)
-    return 0
-
-
-_COMMANDS: dict[str, tuple[Callable[..., None], Callable[[flags.FlagValues], int]]] = {
-    "train": (_define_train, _train),
-    "eval": (_define_eval, _eval),
-    "render": (_define_render, _render),
+_COMMANDS: dict[str, types.ModuleType] = {
+    "train": train,
+    "eval": evaluate,
+    "render": render,
 }
 
 
@@ -155,11 +48,9 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
       InvError: For a flag, a config file or an override that cannot be right.
     """
     values = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
     for name in ("verbosity", "stderrthreshold"):
         values[name] = flags.FLAGS[name]
-    define, _ = _COMMANDS[command]
-    define(values, argv)
+    _COMMANDS[command].define(values, argv)
     try:
         rest = values(argv)
         if "config" in values and values.config is not None:
@@ -169,10 +60,9 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
         raise InvError(_last_line(error)) from error
     if len(rest) > 1:
         raise InvError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
-    if values.workdir is None:
-        raise InvError("--workdir is missing; give the folder of the run")
-    if "config" in values and values.config is None:
-        raise InvError("--config is missing; give a config file, for example configs/demo.py")
+    for name, advice in _COMMANDS[command].REQUIRED.items():
+        if values[name].value is None:
+            raise InvError(f"--{name} is missing; {advice}")
     return values
 
 
@@ -197,11 +87,17 @@ def _make_configs_importable(argv: Sequence[str]) -> None:
             sys.path.insert(0, str(folder))
 
 
+def _help() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"    inv-jax {name:{width}} {module.USAGE}" for name, module in _COMMANDS.items()]
+    return "\n".join(["The commands of inv-jax:", "", *lines])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     argv = list(sys.argv if argv is None else argv)
     if {"-h", "--help", "help"} & set(argv[1:]):
-        print(__doc__)
+        print(_help())
         return 0
     command = argv[1] if len(argv) > 1 else ""
     if command not in _COMMANDS:
@@ -223,8 +119,7 @@ def _run(command: str, argv: list[str]) -> int:
     try:
         _make_configs_importable(argv)
         values = _parse(command, [argv[0], *argv[2:]])
-        _, run = _COMMANDS[command]
-        return run(values)
+        return _COMMANDS[command].run(values, Stop())
     except InvError as error:
         print(f"inv-jax: {error}", file=sys.stderr)
         return _USAGE_ERROR

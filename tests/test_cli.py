@@ -396,7 +396,7 @@ def test_the_log_of_a_process_holds_our_lines_only(run):
     assert found.stdout.splitlines()[0].split()[:2] == ["frame", "cam"]
     lines = found.stderr.splitlines()
     assert len(lines) == 2, found.stderr
-    assert all("commands.py" in line and "cam00" in line for line in lines), found.stderr
+    assert all("evaluate.py" in line and "cam00" in line for line in lines), found.stderr
 
 
 @pytest.mark.slow

@@ -1,0 +1,51 @@
+"""`inv-jax eval`: measures stored frames against the capture's images."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import flags, logging
+
+from inv_jax import build
+from inv_jax.commands import flagged
+from inv_jax.commands.stop import Stop
+from inv_jax.eval import report
+from inv_jax.eval.evaluate import measure
+
+USAGE = "--workdir=runs/demo [--cams=test|train|all|0,3] [--out=table.json]"
+REQUIRED = flagged.WORKDIR
+
+
+def define(values: flags.FlagValues, argv: list[str]) -> None:
+    del argv
+    flagged.define_workdir(values)
+    flags.DEFINE_string(
+        "cams", "test", "Cameras: test, train, all, or indices as 0,3.", flag_values=values
+    )
+    flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
+    flagged.define_stored_frames(values)
+
+
+def run(values: flags.FlagValues, stop: Stop) -> int:
+    del stop
+    playback = build.playback(flagged.workdir(values), values.data_path)
+    rows, table = evaluate(playback, cams=values.cams, frames=values.frames)
+    print(table)
+    if values.out:
+        report.write_json(pathlib.Path(values.out), rows)
+    return 0
+
+
+def evaluate(
+    playback: build.Playback, *, cams: str, frames: str
+) -> tuple[list[dict[str, Any]], str]:
+    """Measures stored frames against the capture's images; rows, and a table of them."""
+    capture = playback.capture
+    rows = []
+    for frame in flagged.select_frames(playback.player.frames, frames):
+        images = np.asarray(capture.load(frame).images)
+        for cam in flagged.select_cams(cams, capture.train_cams, capture.test_cams):
+            view = playback.player.view(frame, capture.cameras, cam)
+            rows.append({"frame": frame, "cam": cam, **measure(view, images[cam])})
+            logging.info("frame %d cam%02d: %.2f dB", frame, cam, rows[-1]["psnr"])
+    return rows, report.format_table(rows, ["frame", "cam", "psnr", "ssim"])

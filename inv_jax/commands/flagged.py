@@ -1,0 +1,84 @@
+"""Flags that several commands have, and what they mean."""
+
+import pathlib
+
+from absl import flags
+from ml_collections import config_flags
+
+from inv_jax.types import InvError
+
+WORKDIR = {"workdir": "give the folder of the run"}
+CONFIG = {"config": "give a config file, for example configs/demo.py"}
+
+
+def define_workdir(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+
+
+def workdir(values: flags.FlagValues) -> pathlib.Path:
+    return pathlib.Path(values.workdir).expanduser().absolute()
+
+
+def define_config(values: flags.FlagValues, argv: list[str]) -> None:
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Config file, with an argument for the scene: configs/n3dv.py:flame_salmon_1.",
+        lock_config=True,
+        flag_values=values,
+        sys_argv=argv,
+    )
+
+
+def define_stored_frames(values: flags.FlagValues) -> None:
+    """`--frames` and `--data_path`, for commands that look at a run."""
+    flags.DEFINE_string(
+        "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "frames", "", "Frames, as FIRST:LAST, both included; empty: all stored.", flag_values=values
+    )
+
+
+def select_frames(stored: list[int], text: str) -> list[int]:
+    """Stored frames within FIRST:LAST (both included); all of them for an empty text.
+
+    Raises:
+      InvError: If the text is not of that form, or names frames that are not stored.
+    """
+    if not text:
+        return stored
+    first, _, last = text.partition(":")
+    try:
+        wanted = range(int(first), int(last or first) + 1)
+    except ValueError as error:
+        raise InvError(f"--frames={text}: expected FIRST:LAST, for example 1:30") from error
+    missing = [frame for frame in wanted if frame not in stored]
+    if missing or not wanted:
+        raise InvError(
+            f"--frames={text}: stored frames are {stored[0]} to {stored[-1]}; choose among them"
+        )
+    return list(wanted)
+
+
+def select_cams(text: str, train: tuple[int, ...], test: tuple[int, ...]) -> list[int]:
+    """Camera indices from `test`, `train`, `all` or a list as `0,3`.
+
+    Raises:
+      InvError: If it is none of these, or a camera is out of range.
+    """
+    named = {"test": test, "train": train, "all": tuple(sorted(train + test))}
+    if text in named:
+        if not named[text]:
+            raise InvError(
+                f"--cams={text}: the run has none of these; choose all, or indices as 0,3"
+            )
+        return list(named[text])
+    try:
+        cams = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InvError(f"--cams={text}: expected test, train, all, or indices as 0,3") from error
+    unknown = [cam for cam in cams if cam not in named["all"]]
+    if unknown:
+        raise InvError(f"--cams={text}: cameras are 0 to {len(named['all']) - 1}")
+    return cams

@@ -1,0 +1,31 @@
+"""A request to stop, by signal: what batch systems send before they end a job."""
+
+import signal
+import types
+
+from absl import logging
+
+
+class Stop:
+    """Remembers the first signal that asks the run to stop; a second one ends it at once."""
+
+    def __init__(self):
+        self.signal: int | None = None
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _: types.FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        logging.info("%s: storing the state and leaving", signal.Signals(number).name)
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def status(self) -> int:
+        """Exit status of a process that a signal ended, as shells give it."""
+        return 128 + (self.signal or signal.SIGTERM)
