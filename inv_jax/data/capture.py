@@ -1,33 +1,34 @@
-"""A capture on disk: synchronized images of calibrated cameras, read frame by frame.
+"""A capture, open: synchronized images of calibrated cameras, read frame by frame.
 
-One class serves every layout; a layout brings a function that reads its calibration files
-(`n3dv.py`, `little_falls.py`). Opening checks all that can be checked without decoding every
+One class serves every layout and both kinds of storage, a folder of files (`folder.py`) and
+packed records (`records.py`). Opening checks all that can be checked without decoding every
 image, so that a mistake is found before anything is trained or written.
 """
 
-import collections
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from concurrent import futures
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+from jaxtyping import UInt8
 
-from inv_jax.data import frame_index, images, little_falls, n3dv
-from inv_jax.data.calibration import Calibration
+from inv_jax.data import folder, frame_index, images, records
+from inv_jax.data.source import ImageSource, Making
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.types import Cameras, Frame, InvError
 
-LAYOUTS: Mapping[str, Callable[..., Calibration]] = {
-    "n3dv": n3dv.read_calibration,
-    "little_falls": little_falls.read_calibration,
-}
+_THREADS = 8  # decoders release the GIL
 
-_THREADS = 8  # decoders release the GIL; more than a frame's cameras never helps
+
+def _decoders() -> futures.ThreadPoolExecutor:
+    # Idle threads end when the pool is garbage, that is with the capture, or with the process.
+    return futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="decode")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,8 +45,11 @@ class Capture:
     frames: range  # the selected frames, as numbered on disk; all of them exist
     train_cams: tuple[int, ...]  # indices into the cameras, ascending
     test_cams: tuple[int, ...]  # the held-out ones, in the order asked for
-    files: Mapping[int, tuple[pathlib.Path, ...]] = dataclasses.field(repr=False)
+    making: Making  # what its images and numbers were made with
+    source: ImageSource = dataclasses.field(repr=False)
+    _pool: futures.ThreadPoolExecutor = dataclasses.field(default_factory=_decoders, repr=False)
     _said: set[str] = dataclasses.field(default_factory=set, repr=False)
+    _said_lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -56,42 +60,79 @@ class Capture:
             digest.update(np.ascontiguousarray(np.round(array, 4)).tobytes())
         return digest.hexdigest()[:16]
 
-    def load(self, frame: int) -> Frame:
-        """Decodes the images of one frame, all cameras.
+    def load(self, frame: int, cams: Sequence[int] | None = None) -> Frame:
+        """Reads and decodes images of one frame, several at a time; any thread may call it.
+
+        Args:
+          frame: One of `frames`.
+          cams: Indices of the cameras to load, in the order wanted; None is all of them. Of the
+            others nothing is read.
 
         Raises:
-          InvError: If the frame is not one of `frames`, or if a file is missing, broken or of
+          InvError: If the frame is not one of `frames`, or if an image is missing, broken or of
             another size.
+          IndexError: If a camera is none of this capture's.
         """
+        self._check_frame(frame)
+        cams = range(self.cameras.num_cams) if cams is None else [int(cam) for cam in cams]
+        if outside := [cam for cam in cams if not 0 <= cam < self.cameras.num_cams]:
+            raise IndexError(f"camera {outside[0]} of {self.cameras.num_cams}")
+        stack = np.empty((len(cams), self.cameras.height, self.cameras.width, 3), np.uint8)
+
+        def fill(row: int) -> tuple[str, ...]:
+            data = self.source.read(int(frame), cams[row])
+            stack[row], notes = self._decode(int(frame), cams[row], data)
+            return notes
+
+        for row, notes in enumerate(self._pool.map(fill, range(len(cams)))):
+            self._say_once(self.source.name(int(frame), cams[row]), notes)
+        return Frame(images=_host(stack, np.uint8), index=_host(frame, np.int32))
+
+    def read_whole(self, frame: int) -> list[bytes]:
+        """The encoded images of one frame, all cameras, each decoded once to see that it is whole.
+
+        Raises:
+          InvError: As `load`.
+        """
+        self._check_frame(frame)
+
+        def read(cam: int) -> tuple[bytes, tuple[str, ...]]:
+            data = self.source.read(int(frame), cam)
+            return data, self._decode(int(frame), cam, data)[1]
+
+        whole = []
+        for cam, (data, notes) in enumerate(self._pool.map(read, range(self.cameras.num_cams))):
+            self._say_once(self.source.name(int(frame), cam), notes)
+            whole.append(data)
+        return whole
+
+    def _check_frame(self, frame: int) -> None:
         if frame not in self.frames:
             raise InvError(
                 f"frame {frame} is not open, only {frame_index.name_frames(self.frames)}: see "
                 "data.first_frame and data.num_frames"
             )
-        files = self.files[int(frame)]
-        size = (self.cameras.height, self.cameras.width)
-        stack = np.empty((len(files), *size, 3), np.uint8)
 
-        def decode(cam: int) -> tuple[str, ...]:
-            image, notes = images.decode(files[cam])
-            if image.shape[:2] != size:
-                raise InvError(
-                    f"{files[cam]} is {image.shape[1]}x{image.shape[0]}; expected "
-                    f"{size[1]}x{size[0]} as when the capture was opened: restore the file"
-                )
-            stack[cam] = image
-            return notes
+    def _decode(
+        self, frame: int, cam: int, data: bytes
+    ) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+        name = self.source.name(frame, cam)
+        image, notes = images.decode(data, name)
+        height, width = self.cameras.height, self.cameras.width
+        if image.shape[:2] != (height, width):
+            raise InvError(
+                f"{name} is {image.shape[1]}x{image.shape[0]}; expected {width}x{height} as when "
+                "the capture was opened: restore the file"
+            )
+        return image, notes
 
-        with futures.ThreadPoolExecutor(min(_THREADS, len(files))) as pool:
-            for file, notes in zip(files, pool.map(decode, range(len(files))), strict=True):
-                self._say_once(file, notes)
-        return Frame(images=_host(stack, np.uint8), index=_host(frame, np.int32))
-
-    def _say_once(self, file: pathlib.Path, notes: Iterable[str]) -> None:
+    def _say_once(self, name: str, notes: Iterable[str]) -> None:
         for note in notes:
-            if note not in self._said:
+            with self._said_lock:
+                is_new = note not in self._said
                 self._said.add(note)
-                logging.warning("%s %s (said once for all images)", file, note)
+            if is_new:
+                logging.warning("%s %s (said once for all images)", name, note)
 
 
 def open_capture(
@@ -110,8 +151,8 @@ def open_capture(
     """Opens a capture: reads its calibration, lists its images, decodes its first frame.
 
     Args:
-      layout: A key of `LAYOUTS`.
-      path: The capture's folder.
+      layout: A key of `folder.LAYOUTS`; of a packed capture, the layout that was packed.
+      path: The capture's folder, or the folder it was packed into (`pack.py`).
       factor: What the images were reduced by; they are in `frames_{factor}` (1: `frames`).
       first_frame: Number of the first frame, as on disk.
       num_frames: How many; 0 is all up to the last.
@@ -125,37 +166,28 @@ def open_capture(
     Raises:
       InvError: If anything about the capture or the arguments cannot be right.
     """
-    if layout not in LAYOUTS:
-        raise InvError(f"data.layout is {layout!r}; expected one of {', '.join(sorted(LAYOUTS))}")
+    if layout not in folder.LAYOUTS:
+        known = ", ".join(sorted(folder.LAYOUTS))
+        raise InvError(f"data.layout is {layout!r}; expected one of {known}")
     if ndc and not 0.0 <= near < 1.0:
         raise InvError(f"data.near is {near}; expected 0 <= near < 1, where NDC has its far plane")
     path = pathlib.Path(path)
-    folder = frame_index.find_folder(path, factor)
-    index = frame_index.read_index(folder)
-    frames = frame_index.select_frames(
-        index, folder, first_frame=first_frame, num_frames=num_frames
+    open_contents = records.open_records if records.is_packed(path) else folder.open_folder
+    contents = open_contents(
+        path,
+        Making(layout=layout, factor=factor, bd_factor=bd_factor),
+        first_frame=first_frame,
+        num_frames=num_frames,
     )
-    height, width = _common_size([file for frame in frames for file in index[frame].values()])
-    calibration = LAYOUTS[layout](
-        path, factor=factor, height=height, width=width, bd_factor=bd_factor
-    )
-    names = frame_index.match_cameras(
-        index,
-        folder,
-        frames,
-        num_cams=len(calibration.cam_to_world),
-        source=calibration.source,
-        camera_names=calibration.camera_names,
-    )
+    names, rig = contents.camera_names, contents.calibration
     test_cams = check_holdout(holdout, names)
-    bounds = calibration.bounds
     cameras = Cameras(
-        cam_to_world=_host(calibration.cam_to_world, np.float32),
-        intrinsics=_host(calibration.intrinsics, np.float32),
-        near=_host(near if ndc else 0.9 * bounds.min(), np.float32),
-        far=_host(1.0 if ndc else bounds.max(), np.float32),
-        height=height,
-        width=width,
+        cam_to_world=_host(rig.cam_to_world, np.float32),
+        intrinsics=_host(rig.intrinsics, np.float32),
+        near=_host(near if ndc else 0.9 * rig.bounds.min(), np.float32),
+        far=_host(1.0 if ndc else rig.bounds.max(), np.float32),
+        height=contents.height,
+        width=contents.width,
         ndc=ndc,
         pixel_center=pixel_center,
     )
@@ -163,40 +195,22 @@ def open_capture(
         _check_forward_facing(cameras, names)
     capture = Capture(
         cameras=cameras,
-        bounds=bounds,
-        spiral=calibration.spiral,
+        bounds=rig.bounds,
+        spiral=rig.spiral,
         camera_names=names,
-        frames=frames,
+        frames=contents.frames,
         train_cams=tuple(cam for cam in range(len(names)) if cam not in test_cams),
         test_cams=test_cams,
-        files={frame: tuple(index[frame][name] for name in names) for frame in frames},
+        making=contents.making,
+        source=contents.images,
     )
-    capture.load(frames[0])  # A broken first frame is found before the run writes anything.
+    capture.load(contents.frames[0])  # A broken first frame is found before anything is written.
     return capture
 
 
 def _host(values: Any, dtype: type[np.generic]) -> Any:
     """A leaf in host memory: `Any`, as the structs name the array type of the device."""
     return np.asarray(values, dtype)
-
-
-def _common_size(files: list[pathlib.Path]) -> tuple[int, int]:
-    """Height and width of all files, from their headers."""
-    with futures.ThreadPoolExecutor(_THREADS) as pool:
-        sizes = list(pool.map(images.image_size, files))
-    (height, width), count = collections.Counter(sizes).most_common(1)[0]
-    odd = sorted(
-        f"{file.name} ({w}x{h})"
-        for file, (h, w) in zip(files, sizes, strict=True)
-        if (h, w) != (height, width)
-    )
-    if odd:
-        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
-        raise InvError(
-            f"{files[0].parent} holds images of different sizes: {', '.join(odd[:3])}{more}, but "
-            f"{count} are {width}x{height}; expected one size: scale them alike"
-        )
-    return height, width
 
 
 def check_holdout(holdout: Sequence[int], names: tuple[str, ...]) -> tuple[int, ...]:

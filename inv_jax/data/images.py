@@ -1,4 +1,4 @@
-"""Image files to 8-bit RGB arrays: what is harmless is converted, what is broken is an error.
+"""Encoded images to 8-bit RGB arrays: what is harmless is converted, what is broken is an error.
 
 Pillow decodes: it refuses a truncated file and says what is wrong with it. Only 16-bit PNGs
 are read by OpenCV, after Pillow found them whole, because Pillow cuts color to 8 bits where it
@@ -44,81 +44,78 @@ def image_size(path: pathlib.Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except Exception as error:  # Pillow raises errors of many kinds on a broken file.
-        raise _broken(path, error) from error
+        raise broken(str(path), error) from error
 
 
-def decode(path: pathlib.Path) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
-    """Reads one image file to its last byte.
+def decode(data: bytes, name: str) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+    """Decodes one image to its last byte.
 
     Args:
-      path: A PNG or JPEG file.
+      data: A PNG or JPEG file, as it is on disk.
+      name: Of that file, for messages.
 
     Returns:
       The image as 8-bit RGB, and what had to be converted for it: phrases that go on after the
       name of the file, none for an ordinary image.
 
     Raises:
-      InvError: If the file is missing, truncated or no image, or if it is transparent anywhere
-        (a background would have to be made up).
+      InvError: If the image is truncated or none at all, or if it is transparent anywhere (a
+        background would have to be made up).
     """
     try:
-        data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             image.load()  # `open` reads the header only.
             if image.format == "PNG" and data[_PNG_BIT_DEPTH] == 16:
-                return _decode_16_bits(path, data)
-            return _convert(path, image)
+                return _decode_16_bits(name, data)
+            return _convert(name, image)
     except InvError:
         raise
     except Exception as error:  # As above.
-        raise _broken(path, error) from error
+        raise broken(name, error) from error
 
 
-def _convert(
-    path: pathlib.Path, image: Image.Image
-) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+def _convert(name: str, image: Image.Image) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
     if image.mode not in _MODES:
         raise InvError(
-            f"{path}: pixels are stored as Pillow's mode {image.mode!r}; expected 8-bit RGB: "
+            f"{name}: pixels are stored as Pillow's mode {image.mode!r}; expected 8-bit RGB: "
             "save the image again as an RGB PNG"
         )
     notes = _MODES[image.mode]
     # A palette, grey or RGB image can also name one color that is transparent.
     if "A" in image.mode or "transparency" in image.info:
         rgba = np.asarray(image.convert("RGBA"))
-        _check_opaque(path, rgba[..., 3])
+        _check_opaque(name, rgba[..., 3])
         return rgba[..., :3], (*notes, OPAQUE_ALPHA)
     return np.asarray(image.convert("RGB")), notes
 
 
-def _decode_16_bits(
-    path: pathlib.Path, data: bytes
-) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+def _decode_16_bits(name: str, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
-        raise InvError(f"{path}: OpenCV cannot decode this 16-bit PNG; save it again with 8 bits")
+        raise InvError(f"{name}: OpenCV cannot decode this 16-bit PNG; save it again with 8 bits")
     values = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 257 * 255.
     if values.ndim == 2:
         return np.repeat(values[..., None], 3, axis=-1), (GREY, SIXTEEN_BITS)
     if values.shape[-1] == 4:
-        _check_opaque(path, values[..., 3])
+        _check_opaque(name, values[..., 3])
         return values[..., 2::-1], (OPAQUE_ALPHA, SIXTEEN_BITS)
     return values[..., ::-1], (SIXTEEN_BITS,)  # OpenCV's order is blue, green, red.
 
 
-def _check_opaque(path: pathlib.Path, alpha: UInt8[np.ndarray, "h w"]) -> None:
+def _check_opaque(name: str, alpha: UInt8[np.ndarray, "h w"]) -> None:
     if (transparent := int((alpha < 255).sum())) > 0:
         raise InvError(
-            f"{path}: {transparent} of {alpha.size} pixels are transparent; expected an opaque "
+            f"{name}: {transparent} of {alpha.size} pixels are transparent; expected an opaque "
             "image: flatten it onto a background first"
         )
 
 
-def _broken(path: pathlib.Path, error: Exception) -> InvError:
+def broken(name: str, error: Exception) -> InvError:
+    """The error that says of one image why it cannot be read or decoded."""
     if isinstance(error, UnidentifiedImageError):
         reason = "cannot be decoded (its first bytes are not those of an image)"
     elif isinstance(error, OSError) and error.strerror:
         reason = f"cannot be read ({error.strerror})"
     else:
         reason = f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
-    return InvError(f"{path}: {reason}; expected a whole PNG or JPEG: write it again")
+    return InvError(f"{name}: {reason}; expected a whole PNG or JPEG: write it again")
