@@ -10,8 +10,12 @@
 
 Each layer lives under its role, `structure` or `color`: the first `structure_layers` of the
 trunk, and the heads named in `structure_heads`, are structure; everything else is color.
+
+Within the network the points of all rays are one axis of a matrix, the features the other; which
+is which depends on the hardware (`models/linear.py`).
 """
 
+import functools
 import math
 
 import jax.numpy as jnp
@@ -20,7 +24,7 @@ from jax import Array, random
 from jaxtyping import Float
 
 from inv_jax import params as params_lib
-from inv_jax.models import encodings
+from inv_jax.models import encodings, linear
 from inv_jax.types import InvError
 
 HEADS = ("density", "feature", "views_0", "rgb")
@@ -71,6 +75,8 @@ class NerfMlp(nn.Module):
         layer (4 in NeRF); None, as in INV, for no skip.
       position_octaves: Octaves of the position's encoding.
       direction_octaves: Octaves of the direction's encoding.
+      precision: Of the matrix products, see `models/linear.py`. Encodings, biases and results are
+        float32 in all of them.
 
     Raises:
       InvError: On construction, for settings that contradict each other.
@@ -83,8 +89,10 @@ class NerfMlp(nn.Module):
     skip_layer: int | None = None
     position_octaves: int = 10
     direction_octaves: int = 4
+    precision: str = "float32"
 
     def __post_init__(self):
+        linear.check_precision(self.precision)
         if self.width < 2 or self.depth < 1:
             raise InvError(
                 f"model.width={self.width}, model.depth={self.depth}: "
@@ -153,35 +161,49 @@ class NerfMlp(nn.Module):
             if shapes:
                 layers |= LayerBank(shapes, name=role)()
 
-        encoded = encodings.octaves(positions, self.position_octaves)
+        axis = linear.features_axis()
+        matmul = functools.partial(linear.matmul, axis=axis, precision=self.precision)
+        affine = lambda x, layer: linear.add_bias(matmul(x, layer[0]), layer[1], axis)  # noqa: E731
+        relu = functools.partial(linear.relu, precision=self.precision)
+
+        encoded = encodings.octaves(_as_matrix(positions, axis), self.position_octaves, axis)
         hidden = encoded
         for i in range(self.depth):
             kernel, bias = layers[f"layer_{i}"]
             if self.skip_layer is not None and i == self.skip_layer + 1:
-                # [encoded, hidden] @ kernel, without building the concatenation.
-                split = encoded.shape[-1]
-                mixed = encoded @ kernel[:split] + hidden @ kernel[split:]
+                # The product with [encoded, hidden], without building the concatenation.
+                first, rest = jnp.split(kernel, [encoded.shape[axis]])
+                mixed = matmul(encoded, first) + matmul(hidden, rest)
+                hidden = relu(linear.add_bias(mixed, bias, axis))
             else:
-                mixed = hidden @ kernel
-            hidden = nn.relu(_add_bias(mixed, bias))
+                hidden = relu(affine(hidden, (kernel, bias)))
 
-        density = _affine(hidden, layers["density"])[..., 0]
+        density = affine(hidden, layers["density"])
         # `feature` has no activation, so it and the part of `views_0` that reads it are one
         # linear map: multiplying the two kernels first saves the W x W product at every point.
         feature_kernel, feature_bias = layers["feature"]
         views_kernel, views_bias = layers["views_0"]
-        from_feature, from_direction = views_kernel[: self.width], views_kernel[self.width :]
+        # Not two slices: XLA's CPU backend (jax 0.10.2) crashes on the sum that is their gradient.
+        from_feature, from_direction = jnp.split(views_kernel, [self.width])
         # The direction is the ray's: its part is computed once a ray, not once a sample.
-        directions = encodings.octaves(viewdirs, self.direction_octaves)
-        per_ray = _add_bias(directions @ from_direction, feature_bias @ from_feature + views_bias)
-        hidden = nn.relu(hidden @ (feature_kernel @ from_feature) + per_ray[..., None, :])
-        return density, _affine(hidden, layers["rgb"])
+        directions = encodings.octaves(_as_matrix(viewdirs, axis), self.direction_octaves, axis)
+        per_ray = linear.matmul(directions, from_direction, axis, "float32")
+        per_ray = linear.add_bias(per_ray, feature_bias @ from_feature + views_bias, axis)
+        to_views = linear.matmul(feature_kernel, from_feature, 1, "float32")
+        mixed = matmul(hidden, to_views)
+        hidden = relu(mixed + jnp.repeat(per_ray, positions.shape[-2], axis=1 - axis))
+        rgb = affine(hidden, layers["rgb"])
+        return density.reshape(positions.shape[:-1]), _as_points(rgb, positions.shape, axis)
 
 
-def _add_bias(x: Float[Array, "*b C"], bias: Float[Array, "C"]) -> Float[Array, "*b C"]:
-    return x + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
+def _as_matrix(points: Float[Array, "*b 3"], axis: int) -> linear.Matrix:
+    """Coordinates of all points as a matrix with the features on the given axis."""
+    matrix = points.reshape(math.prod(points.shape[:-1]), 3)
+    return matrix if axis == 1 else matrix.T
 
 
-def _affine(x: Float[Array, "*b C"], layer: Layer) -> Float[Array, "*b D"]:
-    kernel, bias = layer
-    return _add_bias(x @ kernel, bias)
+def _as_points(matrix: linear.Matrix, shape: tuple[int, ...], axis: int) -> Float[Array, "*b 3"]:
+    """The inverse of `_as_matrix`."""
+    if axis == 1:
+        return matrix.reshape(shape)
+    return jnp.moveaxis(matrix.reshape(3, *shape[:-1]), 0, -1)
