@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.data = data = ml_collections.ConfigDict()
     data.layout = "n3dv"  # 'n3dv' (META), 'little_falls', or 'procedural' (dataset_type)
-    data.path = ""  # folder of the capture (datadir); procedural: '' is WORKDIR/capture
+    data.path = ""  # the capture's folder, or its pack (datadir); procedural: '' WORKDIR/capture
     data.factor = 2  # reads frames_{factor}/, or frames/ for 1 (factor)
     data.first_frame = 1  # frames are numbered as on disk (start_frame)
     data.num_frames = 0  # 0: all frames from the first one on

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -12,23 +13,27 @@ from absl import logging
 from inv_jax import params as params_lib
 from inv_jax import record
 from inv_jax.checkpoint import FrameStore
+from inv_jax.cost import count as count_lib
+from inv_jax.cost import machine, memory
 from inv_jax.data import capture as capture_lib
-from inv_jax.data import synthetic
+from inv_jax.data import records, synthetic
 from inv_jax.data.capture import Capture
 from inv_jax.eval.evaluate import Evaluator
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
-from inv_jax.player.player import Player
+from inv_jax.player.player import FromMain, Player
 from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer, parallel, plan
 from inv_jax.train.journal import Journal
 from inv_jax.train.loop import Settings, Trainer
 from inv_jax.train.parallel import Devices
+from inv_jax.train.recorder import Recorder
 from inv_jax.train.step import Stepper
 from inv_jax.types import InvError, Params, Stopped
 
 Config = ml_collections.ConfigDict
+FrameSize = tuple[int, int, int]  # cameras that are trained on, height, width
 
 _PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
 _CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
@@ -103,11 +108,12 @@ def capture(config: Config, workdir: pathlib.Path, num_frames: int | None = None
 
 
 def training_capture(
-    config: Config, workdir: pathlib.Path, should_stop: Callable[[], bool]
+    config: Config, workdir: pathlib.Path, devices: Devices, should_stop: Callable[[], bool]
 ) -> Capture:
-    """Opens the capture to train on; the procedural one is rendered first.
+    """Opens the capture to train on; the procedural one is rendered first, by the main process.
 
-    Of the latter, one frame is made and checked before the others take their time.
+    Of the latter, one frame is made and checked before the others take their time. Once packed,
+    it is read like any other.
     """
     c, p = config.data, config.data.procedural
     if c.layout != _PROCEDURAL:
@@ -117,9 +123,12 @@ def training_capture(
             f"data.pixel_center={c.pixel_center}: the procedural capture has its pixel centers at "
             "whole numbers; leave it at 0.0"
         )
+    if records.is_packed(_capture_folder(config, workdir)):
+        return _checked(config, capture(config, workdir))
     capture_lib.check_holdout(tuple(c.holdout), tuple(f"cam{i:02d}" for i in range(p.num_cams)))
     num_frames = c.num_frames or p.num_frames
-    for count in (1, num_frames):
+
+    def write(count: int) -> bool:
         synthetic.write_capture(
             _capture_folder(config, workdir),
             height=p.height,
@@ -129,7 +138,10 @@ def training_capture(
             factor=c.factor,
             should_stop=should_stop,
         )
-        if should_stop():
+        return should_stop()
+
+    for count in (1, num_frames):
+        if devices.from_main(functools.partial(write, count)):
             raise Stopped("stopped while rendering the capture; the same command goes on")
         opened = _checked(config, capture(config, workdir, count))
     return opened
@@ -218,6 +230,68 @@ def rays_per_chunk(config: Config, nerf: Nerf, devices: Devices) -> int:
     return wanted or max(64, min(16384, _fitting_rays(nerf, devices, layers=5)))
 
 
+def planned_frame(config: Config) -> FrameSize:
+    """Size of a frame where the capture is not there yet: the procedural one's."""
+    p = config.data.procedural
+    return max(1, p.num_cams - len(config.data.holdout)), p.height, p.width
+
+
+def memory_need(
+    config: Config, nerf: Nerf, devices: Devices, rays_per_pass: int, size: FrameSize
+) -> memory.Memory:
+    """Bytes that training needs on a device."""
+    return memory.of_training(
+        nerf,
+        phases=[phase.roles for phase in training_plan(config).phases],
+        rays_per_pass=rays_per_pass,
+        rays_per_chunk=min(rays_per_chunk(config, nerf, devices), size[1] * size[2]),
+        frame_pixels=math.prod(size),
+        itemsize=count_lib.itemsize(nerf.mlp.precision),
+    )
+
+
+def available_memory(devices: Devices) -> int | None:
+    """Bytes that JAX may use of each device; None where nobody knows."""
+    if devices.platform != "cpu":
+        return devices.memory_bytes()
+    host = machine.host_memory()
+    return None if host is None else host[1] // len(devices.local_places)
+
+
+def check_memory(
+    config: Config, nerf: Nerf, devices: Devices, rays_per_pass: int, size: FrameSize
+) -> None:
+    """Refuses a config whose training cannot fit.
+
+    Args:
+      config: The config.
+      nerf: Its model.
+      devices: What it is to run on.
+      rays_per_pass: As the stepper has it.
+      size: Of a frame.
+
+    Raises:
+      InvError: With the setting to change.
+    """
+    share = max(1, config.train.rays_per_step // devices.count)
+    chunk = min(rays_per_chunk(config, nerf, devices), size[1] * size[2])
+    if config.data.layout == _PROCEDURAL:
+        pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
+    else:
+        pixels = memory.Lever("data.factor", config.data.factor, "pixels", power=-2)
+    memory.check_fits(
+        memory_need(config, nerf, devices, rays_per_pass, size),
+        available_memory(devices),
+        [
+            pixels,
+            memory.Lever("train.rays_per_pass", rays_per_pass, "activations", 1, divides=share),
+            memory.Lever("eval.rays_per_chunk", chunk, "image", power=1),
+            memory.Lever("model.width", config.model.width, "moments", power=2),
+        ],
+        where=f"on each of {devices.describe()}",
+    )
+
+
 def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
     """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
     fine = nerf.coarse_samples + nerf.fine_samples
@@ -261,25 +335,36 @@ def stepper(config: Config, nerf: Nerf, devices: Devices, earlier_pass: int = 0)
 
 
 def trainer(
-    config: Config, workdir: pathlib.Path, should_stop: Callable[[], bool]
+    config: Config,
+    workdir: pathlib.Path,
+    should_stop: Callable[[], bool],
+    trace_folder: pathlib.Path | None = None,
 ) -> tuple[Trainer, Callable[[], None]]:
     """Everything a training run needs, and how to close it.
 
     All that can be checked is checked before anything is written to the workdir (the procedural
-    capture excepted, which is rendered there unless it has a folder of its own).
+    capture excepted, which is rendered there unless it has a folder of its own). Of several
+    processes only the main one reads and writes the workdir; the capture is read by all.
+
+    Args:
+      config: What to train.
+      workdir: Folder of the run.
+      should_stop: Asked between dispatches.
+      trace_folder: Gets a profiler's trace of a few dispatches; None for none.
 
     Raises:
       InvError: If anything about the config, the capture or the workdir cannot be right.
       Stopped: If asked to while the procedural capture is rendered.
     """
     devices = Devices()
-    old = record.read(workdir)
+    old, stored = devices.from_main(lambda: (record.read(workdir), FrameStore(workdir).frames()))
     config = record.definite(config, old)
     nerf = model(config)
     step = stepper(config, nerf, devices, old["rays_per_pass"] if old else 0)
     training = training_plan(config)
-    stored = FrameStore(workdir).frames()
-    initial, config = initial_params(config, nerf, has_frames=bool(stored))
+    initial, config = devices.from_main(
+        lambda: initial_params(config, nerf, has_frames=bool(stored))
+    )
     record.check_resume(config, workdir, old, devices)
     settings = Settings(
         save_every=config.train.save_every,
@@ -287,37 +372,44 @@ def trainer(
         dispatch_seconds=config.train.dispatch_seconds,
     )
     renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
-    shots = training_capture(config, workdir, should_stop)
+    check = functools.partial(check_memory, config, nerf, devices, step.rays_per_pass)
+    if config.data.layout == _PROCEDURAL:
+        check(planned_frame(config))  # before it is rendered
+    shots = training_capture(config, workdir, devices, should_stop)
+    check((len(shots.train_cams), shots.cameras.height, shots.cameras.width))
     record.check_capture(workdir, old, shots.fingerprint)
-    record.write(
-        config,
-        workdir,
-        devices,
-        rays_per_pass=step.rays_per_pass,
-        capture=shots.fingerprint,
-    )
-    store = FrameStore(workdir, writable=True)
-    journal = Journal(workdir)
+    store = journal = None
+    if devices.is_main:
+        record.write(
+            config,
+            workdir,
+            devices,
+            rays_per_pass=step.rays_per_pass,
+            capture=shots.fingerprint,
+        )
+        store, journal = FrameStore(workdir, writable=True), Journal(workdir)
     logging.info("training on %s, %d rays a pass", devices.describe(), step.rays_per_pass)
+    recorder = Recorder(evaluator=Evaluator(renderer, shots, workdir), store=store, journal=journal)
     made = Trainer(
         capture=shots,
         model=nerf,
         plan=training,
         stepper=step,
         devices=devices,
-        store=store,
-        journal=journal,
-        evaluator=Evaluator(renderer, shots, workdir),
+        recorder=recorder,
         initial=initial,
         seed=config.train.seed,
         workdir=workdir,
         settings=settings,
         should_stop=should_stop,
+        trace_folder=trace_folder if devices.is_main else None,
     )
 
     def close() -> None:
-        journal.close()
-        store.close()
+        recorder.close()
+        if store is not None and journal is not None:
+            journal.close()
+            store.close()
 
     return made, close
 
@@ -329,6 +421,7 @@ class Playback:
     config: Config
     capture: Capture
     player: Player
+    is_main: bool  # whether this process is the one that writes
 
 
 def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
@@ -341,15 +434,21 @@ def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
     Raises:
       InvError: If there is no run, or none of its frames is stored yet.
     """
-    config = record.read_config(workdir)
+    devices = Devices()
+    config = devices.from_main(lambda: record.read_config(workdir))
     if data_path:
         with config.unlocked():
             config.data.path = str(pathlib.Path(data_path).expanduser().absolute())
-    devices = Devices()
-    store = FrameStore(workdir)
-    if not store.frames():
+    source = FromMain(FrameStore(workdir), devices)
+    frames = source.frames()
+    if not frames:
         raise InvError(f"{workdir} has no stored frames yet; train it first")
     nerf = model(config)
     renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
-    num_frames = store.frames()[-1] - config.data.first_frame + 1
-    return Playback(config, capture(config, workdir, num_frames), Player(store, renderer))
+    num_frames = frames[-1] - config.data.first_frame + 1
+    return Playback(
+        config,
+        capture(config, workdir, num_frames),
+        Player(source, renderer),
+        is_main=devices.is_main,
+    )

@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -32,10 +33,20 @@ Leaves = Mapping[str, np.ndarray]
 
 
 def _manager(folder: pathlib.Path, items: tuple[str, ...], keep: int | None, create: bool):
-    handlers = {name: ocp.PyTreeCheckpointHandler() for name in items}
+    if create:  # orbax makes a folder only when all processes of a job come to it
+        folder.mkdir(parents=True, exist_ok=True)
+    # Of a job of several processes only one has frames on disk: it is not to wait for the others.
+    process = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=process,
+        active_processes={process},
+        barrier_sync_key_prefix=f"process_{process}",
+    )
+    handlers = {name: ocp.PyTreeCheckpointHandler(multiprocessing_options=alone) for name in items}
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,
-        create=create,
+        create=False,
+        multiprocessing_options=alone,
         step_format_fixed_length=6,
         cleanup_tmp_directories=create,
         enable_async_checkpointing=False,
@@ -43,7 +54,10 @@ def _manager(folder: pathlib.Path, items: tuple[str, ...], keep: int | None, cre
     return ocp.CheckpointManager(
         folder.absolute(),
         options=options,
-        item_handlers={**handlers, _METADATA: ocp.JsonCheckpointHandler()},
+        item_handlers={
+            **handlers,
+            _METADATA: ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+        },
     )
 
 

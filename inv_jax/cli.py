@@ -7,17 +7,21 @@ import logging as std_logging
 import pathlib
 import signal
 import sys
+import time
+import traceback
 import types
 from collections.abc import Sequence
 
 import jax
 from absl import flags, logging
 
-from inv_jax.commands import evaluate, render, train
+from inv_jax.commands import doctor, evaluate, pack, render, train
 from inv_jax.commands.stop import Stop
+from inv_jax.train import hosts
 from inv_jax.types import InvError
 
 _USAGE_ERROR = 2
+_LOSS_SECONDS = 2.0
 
 
 def _quiet_libraries() -> None:
@@ -38,6 +42,8 @@ _COMMANDS: dict[str, types.ModuleType] = {
     "train": train,
     "eval": evaluate,
     "render": render,
+    "pack": pack,
+    "doctor": doctor,
 }
 
 
@@ -111,6 +117,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, argv: list[str]) -> int:
+    """Runs a known command, and leaves the job's other processes if there are any."""
+    try:
+        status = _run_alone(command, argv)
+    except BaseException:
+        if hosts.is_joined():
+            time.sleep(_LOSS_SECONDS)  # if another process is gone, that is said instead
+            traceback.print_exc()  # Python does not get to it
+            hosts.leave(1)
+        raise
+    hosts.leave(status)
+    return status
+
+
+def _run_alone(command: str, argv: list[str]) -> int:
     """Runs a known command; an expected error is one line on the standard error."""
     flags.FLAGS.mark_as_parsed()  # absl notes on the standard error that they are not
     logging.use_absl_handler()
@@ -121,7 +141,7 @@ def _run(command: str, argv: list[str]) -> int:
         values = _parse(command, [argv[0], *argv[2:]])
         return _COMMANDS[command].run(values, Stop())
     except InvError as error:
-        print(f"inv-jax: {error}", file=sys.stderr)
+        print(f"inv-jax{hosts.name()}: {error}", file=sys.stderr)
         return _USAGE_ERROR
     except OSError as error:  # a folder that cannot be written to, a full disk
         print(f"inv-jax: {' '.join(str(error).split())}", file=sys.stderr)

@@ -24,12 +24,16 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     )
     flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
     flagged.define_stored_frames(values)
+    flagged.define_processes(values)
 
 
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
+    flagged.join_processes(values)
     playback = build.playback(flagged.workdir(values), values.data_path)
     rows, table = evaluate(playback, cams=values.cams, frames=values.frames)
+    if not playback.is_main:
+        return 0
     print(table)
     if values.out:
         report.write_json(pathlib.Path(values.out), rows)

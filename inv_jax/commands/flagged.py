@@ -1,10 +1,12 @@
 """Flags that several commands have, and what they mean."""
 
+import os
 import pathlib
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 
+from inv_jax.train import hosts
 from inv_jax.types import InvError
 
 WORKDIR = {"workdir": "give the folder of the run"}
@@ -28,6 +30,40 @@ def define_config(values: flags.FlagValues, argv: list[str]) -> None:
         flag_values=values,
         sys_argv=argv,
     )
+
+
+def define_processes(values: flags.FlagValues) -> None:
+    """Flags of a job of several processes, for commands that share their work among them."""
+    flags.DEFINE_string(
+        "coordinator",
+        "",
+        "HOST:PORT of process 0, for a job of several processes. Under SLURM it is not needed.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer("num_processes", 1, "Processes of the job.", flag_values=values)
+    flags.DEFINE_integer(
+        "process_id", 0, "Which of them this is; process 0 writes.", flag_values=values
+    )
+
+
+def join_processes(values: flags.FlagValues) -> None:
+    """Joins the job's other processes: as the flags say, or else as SLURM does, or none.
+
+    Raises:
+      InvError: If the flags contradict each other, or the others do not come.
+    """
+    if values.num_processes != 1 and not values.coordinator:
+        raise InvError(
+            f"--num_processes={values.num_processes} without --coordinator; give HOST:PORT of "
+            "process 0 to all of them"
+        )
+    if values.coordinator:
+        place = hosts.Membership(values.coordinator, values.num_processes, values.process_id)
+    else:
+        place = hosts.from_slurm(os.environ)
+    hosts.join(place)
+    if place is not None and place.process_id > 0:
+        logging.set_verbosity(logging.WARNING)  # what process 0 says is said for all
 
 
 def define_stored_frames(values: flags.FlagValues) -> None:

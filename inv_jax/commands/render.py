@@ -30,10 +30,12 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     )
     flags.DEFINE_float("fps", None, "Frames per second; default: the config's.", flag_values=values)
     flagged.define_stored_frames(values)
+    flagged.define_processes(values)
 
 
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
+    flagged.join_processes(values)
     playback = build.playback(flagged.workdir(values), values.data_path)
     paths = render(
         playback,
@@ -63,10 +65,14 @@ def render(
     else:
         cameras = player_lib.spiral_cameras(capture.cameras, capture.spiral, cam)
     fps = playback.config.render.fps if fps is None else fps
+    views = _with_log(playback.player.along(selected, cameras), len(selected))
+    if not playback.is_main:
+        for _ in views:  # their part of each picture
+            pass
+        return []
     out = out.expanduser().absolute()
     depth_out = out.with_name(f"{out.stem}_depth{out.suffix}")
     # One pass over the frames feeds both files; the depth waits in memory as uint8.
-    views = _with_log(playback.player.along(selected, cameras), len(selected))
     depths: list[np.ndarray] = []
     video.write_video(out, _colors(views, cameras, depths), fps)
     video.write_video(depth_out, depths, fps)

@@ -1,16 +1,14 @@
 """What is measured and drawn of a frame: its held-out view against the camera's image."""
 
 import pathlib
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from inv_jax.data.capture import Capture
 from inv_jax.eval import metrics, pictures
-from inv_jax.render.view import View, ViewRenderer
-from inv_jax.types import Frame, Params
+from inv_jax.render.view import PendingView, View, ViewRenderer
+from inv_jax.types import Params
 
 
 def measure(view: View, truth: np.ndarray) -> dict[str, float | None]:
@@ -28,7 +26,7 @@ def shown_cam(capture: Capture) -> int:
 
 
 class Evaluator:
-    """Renders the held-out view of frames, measures it and writes its images."""
+    """Renders one view of every frame, measures it and writes its images."""
 
     def __init__(self, renderer: ViewRenderer, capture: Capture, workdir: pathlib.Path):
         """Images go to `workdir/nerf_esti`.
@@ -36,36 +34,29 @@ class Evaluator:
         The first held-out camera is shown; where none is held out, the first one.
         """
         self._renderer, self._capture = renderer, capture
-        self._cam = shown_cam(capture)
+        self.cam = shown_cam(capture)
         self._folder = pathlib.Path(workdir) / "nerf_esti"
 
-    def held_out_view(
-        self,
-        number: int,
-        frame: Frame,
-        params: Params,
-        step: int | None = None,
-        should_stop: Callable[[], bool] = lambda: False,
+    def start(self, params: Params) -> PendingView:
+        """Begins to render the shown camera with a frame's params."""
+        placed = self._renderer.params(params)
+        return self._renderer.start(placed, self._capture.cameras, self.cam)
+
+    def finish(
+        self, number: int, view: View, truth: np.ndarray, step: int | None = None
     ) -> dict[str, Any]:
-        """Renders the shown camera, writes the images, returns the measures.
+        """Writes the images of a rendered view, returns its measures; needs no device of its own.
 
         Args:
           number: The frame's number.
-          frame: Images of all cameras of the capture.
-          params: All params.
+          view: As rendered.
+          truth: The camera's image, (H, W, 3) uint8.
           step: For an image from within the frame: the step it was made at.
-          should_stop: Asked while it renders; `Stopped` is raised if it says so.
 
         Returns:
-          `cam`, `held_out`, `psnr`, `ssim` and `eval_seconds`.
+          `cam`, `held_out`, `psnr` and `ssim`.
         """
-        start = time.perf_counter()
-        cam = self._cam
-        placed = self._renderer.params(params)
-        view = self._renderer.render(placed, self._capture.cameras, cam, should_stop)
-        truth = np.asarray(frame.images)[cam]
-        measures = measure(view, truth)
-        seconds = time.perf_counter() - start
+        cam, measures = self.cam, measure(view, truth)
         within = "" if step is None else f", step {step}"
         rendered = pictures.to_uint8(view.rgb)
         compared = pictures.comparison(
@@ -81,9 +72,4 @@ class Evaluator:
             path = pictures.view_path(folder, cam, number, measures["psnr"], step)
             pictures.write_png(path, picture)
             pictures.remove_views(folder, cam, number, step, keep=path)
-        return {
-            "cam": cam,
-            "held_out": cam in self._capture.test_cams,
-            **measures,
-            "eval_seconds": round(seconds, 3),
-        }
+        return {"cam": cam, "held_out": cam in self._capture.test_cams, **measures}

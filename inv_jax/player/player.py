@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from inv_jax.render.view import View, ViewRenderer
+from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, Params
 
 
@@ -19,6 +20,19 @@ class FrameSource(Protocol):
     def params(self, frame: int) -> Params:
         """All params of one frame."""
         ...
+
+
+class FromMain:
+    """A source that the main process reads for all processes of a job."""
+
+    def __init__(self, source: FrameSource, devices: Devices):
+        self._source, self._devices = source, devices
+
+    def frames(self) -> list[int]:
+        return self._devices.from_main(self._source.frames)
+
+    def params(self, frame: int) -> Params:
+        return self._devices.from_main(lambda: self._source.params(frame))
 
 
 class Player:

@@ -1,5 +1,6 @@
 """Whole images from a model: all devices, chunk by chunk, one compile per image size."""
 
+import time
 from collections.abc import Callable
 
 import jax
@@ -23,6 +24,62 @@ class View:
     rgb: Array  # (H, W, 3) float32 in [0, 1]
     depth: Array  # (H, W) float32, expected distance along the ray, in the ray's units
     acc: Array  # (H, W) float32 opacity
+
+
+class PendingView:
+    """An image that is being rendered, chunk by chunk, at the pace of whoever wants it.
+
+    Attributes:
+      chunks_left: Chunks that are still to be rendered.
+      seconds: Time that rendering took so far.
+    """
+
+    def __init__(
+        self,
+        chunk: Callable[..., View],
+        devices: Devices,
+        placed: Params,
+        cameras: Cameras,
+        cam: int,
+        rays_per_chunk: int,
+    ):
+        """See `ViewRenderer.start`."""
+        self._chunk, self._devices, self._placed = chunk, devices, placed
+        self._shape = (cameras.height, cameras.width)
+        num_pixels = cameras.height * cameras.width
+        # Equal chunks, no larger than needed: a small image is not padded to a large chunk.
+        per_round = min(rays_per_chunk, -(-num_pixels // devices.count))
+        self.chunks_left = -(-num_pixels // (per_round * devices.count))
+        pixels = np.minimum(
+            np.arange(self.chunks_left * per_round * devices.count, dtype=np.int32), num_pixels - 1
+        ).reshape(self.chunks_left, devices.count, per_round)
+        self._pixels = pixels[:, devices.local_places]
+        self._where = devices.replicate((cameras.take(np.array([cam])), np.int32(0)))
+        self._parts: list[View] = []
+        self.seconds = 0.0
+
+    def advance(self, chunks: int = 1) -> None:
+        """Renders the next chunks, on all devices."""
+        start = time.perf_counter()
+        with parallel.out_of_memory_as_error("eval.rays_per_chunk"):
+            for _ in range(min(chunks, self.chunks_left)):
+                part = self._chunk(self._placed, *self._where, self._pixels[len(self._parts)])
+                self._parts.append(jax.tree.map(np.asarray, part))
+                self.chunks_left -= 1
+        self.seconds += time.perf_counter() - start
+
+    def view(self) -> View:
+        """The image, when all chunks are there; all processes get it whole."""
+        height, width = self._shape
+        local = jax.tree.map(lambda *xs: np.stack(xs, axis=1), *self._parts)
+        everyones = self._devices.gather(local)  # (devices, chunks, rays, ...)
+
+        def image(x: np.ndarray) -> np.ndarray:
+            in_order = np.moveaxis(x, 0, 1)
+            flat = in_order.reshape(-1, *x.shape[3:])[: height * width]
+            return flat.reshape(height, width, *x.shape[3:])
+
+        return jax.tree.map(image, everyones)
 
 
 class ViewRenderer:
@@ -51,6 +108,16 @@ class ViewRenderer:
         """Places params on the devices, once for several images."""
         return self._devices.replicate(params)
 
+    def start(self, placed: Params, cameras: Cameras, cam: int) -> PendingView:
+        """Begins an image, of which nothing is rendered yet.
+
+        Args:
+          placed: Params as `self.params` returns them.
+          cameras: Any cameras.
+          cam: Which of them.
+        """
+        return PendingView(self._chunk, self._devices, placed, cameras, cam, self._rays_per_chunk)
+
     def render(
         self,
         placed: Params,
@@ -58,32 +125,20 @@ class ViewRenderer:
         cam: int,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> View:
-        """Renders one image.
+        """Renders one image; arguments as of `start`.
 
         Args:
-          placed: Params as `self.params` returns them.
+          placed: Params.
           cameras: Any cameras.
           cam: Which of them.
-          should_stop: Asked before each chunk.
+          should_stop: Asked before each chunk; of several processes, all must say the same.
 
         Raises:
           Stopped: If it said so.
         """
-        height, width = cameras.height, cameras.width
-        num_pixels = height * width
-        # Equal chunks, no larger than needed: a small image is not padded to a large chunk.
-        per_round = min(self._rays_per_chunk, -(-num_pixels // self._devices.count))
-        rounds = -(-num_pixels // (per_round * self._devices.count))
-        pixels = np.minimum(
-            np.arange(rounds * per_round * self._devices.count, dtype=np.int32), num_pixels - 1
-        ).reshape(rounds, self._devices.count, per_round)
-        one = self._devices.replicate((cameras.take(np.array([cam])), np.int32(0)))
-        parts = []
-        with parallel.out_of_memory_as_error("eval.rays_per_chunk"):
-            for part in pixels:
-                if should_stop():
-                    raise Stopped("stopped while rendering; the same command goes on")
-                chunk = self._chunk(placed, *one, part)
-                parts.append(jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), chunk))
-        flat = jax.tree.map(lambda *xs: np.concatenate(xs)[:num_pixels], *parts)
-        return jax.tree.map(lambda x: x.reshape(height, width, *x.shape[1:]), flat)
+        pending = self.start(placed, cameras, cam)
+        while pending.chunks_left:
+            if should_stop():
+                raise Stopped("stopped while rendering; the same command goes on")
+            pending.advance()
+        return pending.view()

@@ -27,8 +27,12 @@ class Progress:
         self,
         console: rich_console.Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        is_shown: bool = True,
     ):
-        """`console` is the standard error by default, `clock` tells seconds."""
+        """`console` is the standard error by default, `clock` tells seconds.
+
+        Of a job of several processes one shows its progress; the others only keep count.
+        """
         self._console = console or rich_console.Console(stderr=True)
         self._clock = clock
         self._pace = Pace(clock)
@@ -37,7 +41,8 @@ class Progress:
         self._last_line = clock()
         self._moved: list[tuple[std_logging.StreamHandler, Any]] = []
         self._bars: rich_progress.Progress | None = None
-        if self._console.is_terminal:
+        self._is_shown = is_shown
+        if is_shown and self._console.is_terminal:
             self._bars = rich_progress.Progress(
                 rich_progress.TextColumn("{task.description}"),
                 rich_progress.BarColumn(bar_width=None),
@@ -114,20 +119,24 @@ class Progress:
                 f"{self._speed}, {self._quality}, {_clock_time(pace.frame_seconds_left)} left"
             )
 
-    def end_frame(self, row: Mapping[str, Any]) -> None:
-        """The frame is trained, stored and evaluated.
+    def end_frame(self) -> None:
+        """The frame is trained."""
+        self._pace.end_frame()
+        self._done_frames += 1
+        self._show_video()
+
+    def show_row(self, row: Mapping[str, Any]) -> None:
+        """A frame is stored and evaluated; may be called from another thread.
 
         Args:
           row: Its row of the journal; `psnr`, `ssim`, `steps` and `seconds` are shown if present.
         """
-        phase, frame = self._pace.phase, self._pace.frame
-        self._pace.end_frame()
-        self._done_frames += 1
-        self._show_video()
-        self._log(f"frame {frame} ({phase}) is done: {_scores(row)}")
+        self._log(f"frame {row['frame']} ({row['phase']}) is done: {_scores(row)}")
 
     def _log(self, text: str) -> None:
         self._last_line = self._clock()
+        if not self._is_shown:
+            return
         left = _clock_time(self._pace.video_seconds_left)
         logging.info("%s; %s, %s, %s left", text, self._video_name(), self._percent(), left)
 

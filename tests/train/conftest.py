@@ -112,13 +112,18 @@ def train(tiny_config) -> Callable[..., FrameStore]:
 
 @pytest.fixture(scope="session")
 def command(tiny_capture, compile_cache) -> Callable[..., subprocess.Popen]:
-    """Starts `inv-jax train` on the tiny capture in a process of its own, on 2 devices."""
+    """Starts `inv-jax train` on the tiny capture in a process of its own, on some devices."""
 
-    def start(workdir: pathlib.Path, changes: dict | None = None) -> subprocess.Popen:
+    def start(
+        workdir: pathlib.Path,
+        changes: dict | None = None,
+        extra: tuple[str, ...] = (),
+        num_devices: int = 2,
+    ) -> subprocess.Popen:
         fields = {"data.path": tiny_capture, **_TINY, **(changes or {})}
         environment = {
             **os.environ,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={num_devices}",
             "JAX_COMPILATION_CACHE_DIR": str(compile_cache),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -128,6 +133,7 @@ def command(tiny_capture, compile_cache) -> Callable[..., subprocess.Popen]:
                 *(sys.executable, "-m", "inv_jax", "train", f"--workdir={workdir}"),
                 f"--config={_ROOT / 'configs' / 'base.py'}",
                 *(f"--config.{name}={value}" for name, value in fields.items()),
+                *extra,
             ],
             env=environment,
             cwd=_ROOT,

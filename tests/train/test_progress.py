@@ -139,7 +139,9 @@ def test_a_batch_job_logs_every_30_seconds_and_at_the_end_of_a_frame(batch_job, 
         "loss 0.00123, 0:00:00 left; video 0/2, 50%, 0:01:10 left",
     ]
     caplog.clear()
-    batch_job.end_frame({"frame": 1, "psnr": 30.125, "ssim": None, "steps": 1000, "seconds": 70.4})
+    batch_job.end_frame()
+    row = {"frame": 1, "phase": "warmup", "psnr": 30.125, "ssim": None}
+    batch_job.show_row({**row, "steps": 1000, "seconds": 70.4})
     assert [record.getMessage() for record in caplog.records] == [
         "frame 1 (warmup) is done: PSNR 30.12 dB, 1000 steps, 0:01:10 of training; "
         "video 1/2, 50%, 0:01:10 left",

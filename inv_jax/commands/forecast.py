@@ -1,0 +1,217 @@
+"""What a run of a config will take: memory, time and disk, counted, and measured if asked for."""
+
+import dataclasses
+import pathlib
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import jax
+
+from inv_jax import build
+from inv_jax import params as params_lib
+from inv_jax.cost import count, disk, machine, trial, words
+from inv_jax.models.nerf import Nerf
+from inv_jax.train.parallel import Devices
+from inv_jax.train.plan import Phase
+from inv_jax.types import InvError
+
+Row = tuple[str, str]  # what it is, and what there is to say; a newline begins a new line
+
+_TRIAL_SECONDS = 12.0  # once steps were tried for so long, the next phase's is scaled from them
+_STEP_SECONDS = 2.0  # of a step's measurement
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """What the machine reaches."""
+
+    matrix: Mapping[str, float]  # floating-point operations a second, by precision
+    memory: float  # bytes a second
+
+    @classmethod
+    def measure(cls, precisions: Iterable[str]) -> "Rates":
+        matrix = {precision: machine.matrix_rate(precision) for precision in precisions}
+        return cls(matrix, machine.memory_rate())
+
+
+@dataclasses.dataclass(frozen=True)
+class _PhaseCost:
+    """What the frames of a phase take."""
+
+    phase: Phase
+    frames: int
+    cost: count.Cost  # of a step, on one device
+    seconds: float | None = None  # of a step
+    is_scaled: bool = False  # from another phase's time, not measured
+
+
+class Forecast:
+    """A config, on these devices, with its capture if that is there."""
+
+    def __init__(self, config: build.Config, devices: Devices, workdir: pathlib.Path):
+        """Opens the capture.
+
+        Raises:
+          InvError: If the config cannot be right. That the capture is not there is no mistake.
+        """
+        self._config, self._devices, self._workdir = config, devices, workdir
+        self._nerf: Nerf = build.model(config)
+        self._step = build.stepper(config, self._nerf, devices)
+        self._plan = build.training_plan(config)
+        c = config.data
+        self._size = build.planned_frame(config)
+        self._frames = range(
+            c.first_frame, c.first_frame + (c.num_frames or c.procedural.num_frames)
+        )
+        self._missing = ""
+        try:
+            shots = build.capture(config, workdir)
+        except InvError as error:
+            self._missing = str(error)
+        else:
+            self._size = (len(shots.train_cams), shots.cameras.height, shots.cameras.width)
+            self._frames = shots.frames
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in."""
+        return self._nerf.mlp.precision
+
+    def check(self) -> None:
+        """Refuses what cannot fit.
+
+        Raises:
+          InvError: With the setting to change.
+        """
+        build.check_memory(
+            self._config, self._nerf, self._devices, self._step.rays_per_pass, self._size
+        )
+
+    def config_rows(self) -> Iterable[Row]:
+        """The capture, the network, the memory of a device."""
+        cams, height, width = self._size
+        what = f"{len(self._frames)} frames of {cams} training cameras, {width}x{height}"
+        if self._missing:
+            what = f"not opened: {self._missing}\ntaken instead: {what}"
+        yield "capture", what
+        structure, color = (count.num_params(self._nerf, (role,)) for role in params_lib.ROLES)
+        yield "structure", f"{structure:,} params, a frame's own"
+        yield "color", f"{color:,} params, shared once they are frozen"
+        native = machine.is_native(self.precision, jax.local_devices()[0])
+        yield "precision", self.precision + ("" if native else ", which the hardware lacks")
+        step = self._step
+        yield (
+            "rays a step",
+            f"{step.rays_per_step}; {step.rays_per_step // self._devices.count} a device, "
+            f"{step.rays_per_pass} of them at once",
+        )
+        yield from self._memory_rows()
+
+    def _memory_rows(self) -> Iterable[Row]:
+        need = build.memory_need(
+            self._config, self._nerf, self._devices, self._step.rays_per_pass, self._size
+        )
+        free = build.available_memory(self._devices)
+        there = f", of {words.size(free)} that are free" if free else ""
+        yield "memory", f"about {words.size(need.total)} a device{there}"
+        state = need.params + need.gradients + need.moments
+        yield "  of it", f"{words.size(state)} params, gradients and moments"
+        yield "", f"{words.size(need.pixels)} pixels of two frames"
+        yield "", f"{words.size(need.activations)} a pass of rays"
+        yield "", f"{words.size(need.image)} a chunk of a view (not beside a pass)"
+
+    def training_rows(self, rates: Rates | None) -> Iterable[Row]:
+        """Operations and, with rates, time: of a step, a frame, and the whole video."""
+        phases = self._phases()
+        if rates is not None:
+            phases = self._tried(phases)
+        for one in phases:
+            flops = words.quantity(one.cost.flops * self._devices.count, "FLOP")
+            steps = one.phase.steps
+            yield one.phase.name, f"{one.frames} frames of {steps:,} steps, {flops} a step"
+            if rates is None or one.seconds is None:
+                continue
+            floor, about = self._floor(one.cost, rates), "about " if one.is_scaled else ""
+            frame = words.duration(steps * one.seconds)
+            step = f"{about}{words.duration(one.seconds)} a step"
+            yield "", f"{step}, {frame} a frame (floor: {words.duration(floor)} a step)"
+        if rates is not None and phases:
+            yield "video", self._video(phases)
+
+    def _phases(self) -> list[_PhaseCost]:
+        """The phases that have frames."""
+        found = []
+        for one in self._plan.phases:
+            frames = sum(self._plan.phase(frame) is one for frame in self._frames)
+            if frames:
+                cost = count.step(
+                    self._nerf,
+                    rays=self._step.rays_per_step // self._devices.count,
+                    rays_per_pass=self._step.rays_per_pass,
+                    roles=one.roles,
+                    itemsize=count.itemsize(self.precision),
+                )
+                found.append(_PhaseCost(one, frames, cost))
+        return found
+
+    def _tried(self, phases: Sequence[_PhaseCost]) -> list[_PhaseCost]:
+        """Times the real step of each phase; later ones are scaled if the first takes long."""
+        placed = self._devices.replicate(trial.random_frame(*self._size))
+        timed: list[_PhaseCost] = []
+        start = time.perf_counter()
+        for one in phases:
+            if timed and time.perf_counter() - start > _TRIAL_SECONDS:
+                first = timed[0]
+                seconds = (first.seconds or 0.0) * one.cost.flops / first.cost.flops
+                timed.append(dataclasses.replace(one, seconds=seconds, is_scaled=True))
+                continue
+            step = trial.Trial(self._step, self._devices, one.phase.roles, *placed)
+            step.seconds(1)
+            enough = max(1, min(1000, round(_STEP_SECONDS / step.seconds(1))))
+            timed.append(dataclasses.replace(one, seconds=step.seconds(enough)))
+        return timed
+
+    def _floor(self, cost: count.Cost, rates: Rates) -> float:
+        on_cpu = self._devices.platform == "cpu"
+        one = cost.floor_seconds(rates.matrix[self.precision], rates.memory, in_cache=on_cpu)
+        return one * (self._devices.count if on_cpu else 1)  # the rates are of all its cores
+
+    def _video(self, phases: Sequence[_PhaseCost]) -> str:
+        """Time of all frames; of the views, as if they were rendered at the rate of a step."""
+        training = sum((one.seconds or 0.0) * one.phase.steps * one.frames for one in phases)
+        last = phases[-1]
+        view = count.image(
+            self._nerf,
+            rays=self._size[1] * self._size[2],
+            rays_per_chunk=build.rays_per_chunk(self._config, self._nerf, self._devices),
+            itemsize=count.itemsize(self.precision),
+        )
+        step_flops = last.cost.flops * self._devices.count
+        views = len(self._frames) * view.flops / step_flops * (last.seconds or 0.0)
+        return f"{words.duration(training)} of training, about {words.duration(views)} of views"
+
+    def disk_rows(self) -> Iterable[Row]:
+        """Bytes of a frame and of the run, and whether there is room."""
+        phases = self._phases()
+        trained = [one.phase.roles for one in phases]
+        stored = disk.of_run(
+            self._nerf,
+            roles=max(trained, key=len),
+            view_pixels=self._size[1] * self._size[2],
+            saves_within=self._config.train.save_every > 0,
+        )
+        coloring = sum(one.frames for one in phases if params_lib.COLOR in one.phase.roles)
+        coloring = max(coloring, 1)  # the first frame holds them in any case
+        yield "structure", f"{words.size(stored.frame)} a frame"
+        yield "color", f"{words.size(stored.color)} in each of {coloring} frames"
+        yield "pictures", f"about {words.size(stored.pictures)} a frame"
+        total, free = stored.run(len(self._frames), coloring), free_bytes(self._workdir)
+        room = "there is room" if total <= free else f"NO ROOM for {words.size(total - free)}"
+        yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
+
+
+def free_bytes(folder: pathlib.Path) -> int:
+    """Free bytes on the disk where a folder is, or is going to be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free

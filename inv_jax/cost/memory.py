@@ -1,0 +1,172 @@
+"""Bytes of a run on each device, by arithmetic; a run that cannot fit is refused.
+
+What XLA needs for a pass depends on how it fuses and schedules. Its own figures, on a CPU
+(`memory_analysis`), lie between 0.8 and 1.3 times those here for networks from 64 to 256 wide,
+unfrozen and frozen; the tests hold them to a factor of 1.5.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from inv_jax import params as params_lib
+from inv_jax.cost import count, words
+from inv_jax.models import encodings
+from inv_jax.models.nerf import Nerf
+from inv_jax.types import InvError
+
+_WORKING = 5  # arrays of the fine network's size that a backward pass has beside what it kept
+_RENDERING = 2.2  # ... and rendering: the layer's input and output
+_FRAMES = 2  # on the device: the one in training, and the next
+_TOLERANCE = 1.25  # refused is what needs more than this times what there is: the count is rough
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes on one device, by what they are for."""
+
+    params: int
+    gradients: int
+    moments: int
+    pixels: int  # of two frames: one trains while the next is sent
+    activations: int  # of a pass of rays, forward and backward
+    image: int  # activations of a chunk of a rendered image
+
+    @property
+    def total(self) -> int:
+        """A chunk of an image is rendered between steps, not beside one."""
+        kept = self.params + self.gradients + self.moments + self.pixels
+        return kept + max(self.activations, self.image)
+
+
+def of_training(
+    nerf: Nerf,
+    *,
+    phases: Sequence[tuple[str, ...]],
+    rays_per_pass: int,
+    rays_per_chunk: int,
+    frame_pixels: int,
+    itemsize: int = 4,
+) -> Memory:
+    """What training needs on a device.
+
+    Args:
+      nerf: The model.
+      phases: The roles that train in each; the largest need counts.
+      rays_per_pass: Rays through the network at once.
+      rays_per_chunk: Rays rendered at once.
+      frame_pixels: Pixels of all training cameras in a frame.
+      itemsize: Bytes of a number in the network.
+    """
+    trainable = max(count.num_params(nerf, roles) for roles in phases)
+    fine = nerf.coarse_samples + nerf.fine_samples
+    return Memory(
+        params=4 * count.num_params(nerf, params_lib.ROLES),
+        gradients=2 * 4 * trainable,  # of a pass, and their sum
+        moments=2 * 4 * trainable,
+        pixels=_FRAMES * 3 * frame_pixels,
+        activations=max(activations(nerf, rays_per_pass, roles, itemsize) for roles in phases),
+        image=round(_RENDERING * rays_per_chunk * fine * nerf.mlp.width * itemsize),
+    )
+
+
+def activations(nerf: Nerf, rays: int, roles: tuple[str, ...], itemsize: int = 4) -> int:
+    """Bytes that a pass of rays takes, forward and backward.
+
+    Kept for the way back is the input of every kernel that trains, and of every other ReLU that a
+    gradient goes through a mask, a byte a number.
+    """
+    mlp = nerf.mlp
+    trains = {name: mlp.layer_role(name) in roles for name in mlp.layer_shapes()}
+    head = trains["feature"] or trains["views_0"]
+    encoded = encodings.octave_features(3, mlp.position_octaves)
+    reads_encoded = [0] if mlp.skip_layer is None else [0, mlp.skip_layer + 1]
+    kept = 0  # bytes a point
+    if any(trains[f"layer_{i}"] for i in reads_encoded):
+        kept += itemsize * encoded
+    below = False
+    for i in range(mlp.depth):
+        below = below or trains[f"layer_{i}"]
+        readers = [f"layer_{i + 1}"] if i + 1 < mlp.depth else []
+        is_read = any(trains[name] for name in readers)
+        if i + 1 == mlp.depth:
+            is_read = head or trains["density"]
+        kept += mlp.width * (itemsize if is_read else 1 if below else 0)
+    kept += mlp.width // 2 * (itemsize if trains["rgb"] else 1 if below or head else 0)
+    fine = nerf.coarse_samples + nerf.fine_samples
+    working = _WORKING * mlp.width * itemsize * fine
+    return rays * (kept * (nerf.coarse_samples + fine) + working)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lever:
+    """A setting that a part of the need follows.
+
+    Attributes:
+      name: The setting.
+      value: What it is now.
+      part: The field of `Memory`.
+      power: The part grows as `value ** power`.
+      divides: A number that the setting has to divide; 0: none.
+    """
+
+    name: str
+    value: int
+    part: str
+    power: int
+    divides: int = 0
+
+    @property
+    def verb(self) -> str:
+        return "raise" if self.power < 0 else "lower"
+
+    def fitting(self, factor: float) -> int | None:
+        """The nearest value that makes the part `factor` times as large or less; None if none."""
+        if factor <= 0:
+            return None
+        wanted = self.value * factor ** (1 / self.power)
+        if self.power < 0:
+            return math.ceil(wanted - 1e-9)
+        most = math.floor(wanted + 1e-9)
+        if self.divides and most >= 1:
+            most = max(n for n in range(1, most + 1) if self.divides % n == 0)
+        return most if most >= 1 else None
+
+
+def check_fits(
+    memory: Memory, available: int | None, levers: Sequence[Lever], *, where: str = "on the device"
+) -> None:
+    """Refuses a run that cannot fit, before it begins.
+
+    Args:
+      memory: Its need on one device.
+      available: Bytes there; None, if nobody knows, lets everything pass.
+      levers: Settings that a part of the need follows.
+      where: For the message.
+
+    Raises:
+      InvError: With the need, what there is, the setting to change and about what to.
+    """
+    if available is None or memory.total <= _TOLERANCE * available:
+        return
+    parts = [(_shrink(memory, lever.part, available), lever) for lever in levers]
+    # A part that leaves room for all others when it shrinks; the largest first.
+    parts.sort(key=lambda item: -getattr(memory, item[1].part))
+    advice = [
+        f"{lever.verb} {lever.name} from {lever.value} to about {value}"
+        for factor, lever in parts
+        if (value := lever.fitting(factor)) is not None and value != lever.value
+    ]
+    fallback = " and ".join(lever.name for _, lever in parts[:2])
+    raise InvError(
+        f"training needs about {words.size(memory.total)} {where}, where {words.size(available)} "
+        "are free: "
+        + (advice[0] if advice else f"no single setting helps; change {fallback}, or the devices")
+    )
+
+
+def _shrink(memory: Memory, part: str, available: int) -> float:
+    """The factor by which a part would have to shrink for all to fit; 0 or less: it cannot."""
+    size = getattr(memory, part)
+    without = dataclasses.replace(memory, **{part: 0}).total
+    return (available - without) / size if size else 0.0

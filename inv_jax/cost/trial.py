@@ -1,0 +1,115 @@
+"""The real training step, on random pixels: compiled as the trainer does it, and timed.
+
+What the pixels show and what the params are does not matter to the time.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inv_jax import params as params_lib
+from inv_jax.train.parallel import Devices
+from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.types import Cameras, Frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """What the compiler says of a program; NaN where it does not."""
+
+    flops: float
+    bytes_accessed: float
+    temp_bytes: float
+    argument_bytes: float
+
+
+def analysis(compiled: Any) -> Compiled:
+    """The compiler's own cost and memory analysis. It counts the body of a loop once."""
+    costs: Mapping[str, float] | list = compiled.cost_analysis() or {}
+    if isinstance(costs, list):
+        costs = costs[0] if costs else {}
+    memory = compiled.memory_analysis()
+    return Compiled(
+        flops=float(costs.get("flops", math.nan)),
+        bytes_accessed=float(costs.get("bytes accessed", math.nan)),
+        temp_bytes=float(getattr(memory, "temp_size_in_bytes", math.nan)),
+        argument_bytes=float(getattr(memory, "argument_size_in_bytes", math.nan)),
+    )
+
+
+def random_frame(num_cams: int, height: int, width: int) -> tuple[Frame, Cameras]:
+    """A frame of random pixels, and cameras side by side, on the host."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num_cams, height, width, 3), dtype=np.uint8)
+    poses = np.tile(np.eye(3, 4, dtype=np.float32)[None], (num_cams, 1, 1))
+    poses[:, 0, 3] = np.linspace(-0.5, 0.5, num_cams)
+    one = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], np.float32)
+    host: Any = lambda x, dtype=np.float32: np.asarray(x, dtype)  # noqa: E731
+    cameras = Cameras(
+        cam_to_world=host(poses),
+        intrinsics=host(np.tile(one[None], (num_cams, 1, 1))),
+        near=host(0.0),
+        far=host(1.0),
+        height=height,
+        width=width,
+        ndc=True,
+    )
+    return Frame(images=host(images, np.uint8), index=host(1, np.int32)), cameras
+
+
+class Trial:
+    """The step of one phase, on all devices, ready to run."""
+
+    def __init__(
+        self, stepper: Stepper, devices: Devices, roles: tuple[str, ...], frame: Any, cameras: Any
+    ):
+        """Compiles the step.
+
+        Args:
+          stepper: See `build.stepper`.
+          devices: Its devices.
+          roles: What trains.
+          frame: A `Frame`, placed on the devices.
+          cameras: Its `Cameras`, likewise.
+        """
+        self._devices, self._frame, self._cameras = devices, frame, cameras
+        params = stepper.model.init(jax.random.key(0))
+        trainable, frozen = params_lib.split(params, roles)
+        state = TrainState(
+            trainable=trainable,
+            frozen=frozen,
+            opt_state=stepper.optimizer.init(trainable),
+            key=jax.random.key(1),
+            step=jnp.int32(0),
+            means=Means.start(),
+        )
+        self._state = devices.replicate(state)
+        start = time.perf_counter()
+        mapped = devices.map(stepper.run, donate=(0,))
+        lowered = mapped.lower(self._state, frame, cameras, self._count(0))
+        self._run = lowered.compile()
+        self.compile_seconds = time.perf_counter() - start
+        self.analysis = analysis(self._run)
+
+    def seconds(self, num_steps: int) -> float:
+        """Seconds of one step, of so many in a dispatch."""
+        count = self._count(num_steps)
+        jax.block_until_ready((self._state, count))
+        start = time.perf_counter()
+        self._state = jax.block_until_ready(
+            self._run(self._state, self._frame, self._cameras, count)
+        )
+        return (time.perf_counter() - start) / max(num_steps, 1)
+
+    def program_text(self) -> str:
+        """The compiled program, as the compiler writes it down."""
+        return self._run.as_text()
+
+    def _count(self, num_steps: int) -> Any:
+        return self._devices.replicate(np.int32(num_steps))

@@ -1,0 +1,185 @@
+"""What becomes of a frame besides its training: it is stored, rendered, measured and noted.
+
+None of it is on the path of training. Storing, drawing and writing are done on a thread of their
+own, in order; the view of a frame is rendered in small parts between the dispatches of the next
+one, because it needs the same devices. What is seen of a frame is made from what was handed over
+to be stored, and its row is written behind it: a run that was killed in between makes it up when
+it starts again.
+
+All processes of a job call the same methods in the same order; only the main one has a store and
+a journal, and writes.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
+from inv_jax.eval.evaluate import Evaluator
+from inv_jax.render.view import PendingView
+from inv_jax.train.background import Background
+from inv_jax.train.journal import Journal
+from inv_jax.types import Params, Stopped
+
+_RENDER_SHARE = 0.2  # part of a dispatch's time that a pending view may take
+
+
+@dataclasses.dataclass
+class _Viewed:
+    """A frame whose view is being rendered."""
+
+    number: int
+    view: PendingView
+    truth: np.ndarray
+    row: Mapping[str, Any]
+
+
+class Recorder:
+    """Stores frames and their pictures while the next ones train."""
+
+    def __init__(
+        self,
+        *,
+        evaluator: Evaluator,
+        store: FrameStore | None,
+        journal: Journal | None,
+        on_row: Callable[[Mapping[str, Any]], None] = lambda row: None,
+    ):
+        """`on_row` is told each row when it is written; from another thread."""
+        self.store, self.journal = store, journal
+        self.evaluator = evaluator
+        self.on_row = on_row
+        self._background = Background()
+        self._viewed: _Viewed | None = None
+        self._chunk_seconds = 0.0
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long training waited for storing, drawing and writing, in all."""
+        return self._background.wait_seconds
+
+    def close(self) -> None:
+        """Does what was begun on the thread; a view that is not rendered whole is left out."""
+        self._background.close()
+
+    def wait(self) -> None:
+        """Waits until all that was handed over is on disk.
+
+        Raises:
+          InvError: If something could not be written.
+        """
+        self._background.wait()
+
+    # Storing.
+
+    def save(
+        self,
+        number: int,
+        params: Params,
+        optimizer: Mapping[str, np.ndarray],
+        *,
+        trained: tuple[str, ...],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Stores a trained frame, of host arrays; see `FrameStore.save`."""
+        if self.store is not None:
+            store = self.store
+            self._background.run(
+                lambda: store.save(number, params, optimizer, trained=trained, metadata=metadata)
+            )
+
+    def save_partial(
+        self,
+        number: int,
+        step: int,
+        params: Params,
+        optimizer: Mapping[str, np.ndarray],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Stores a state within a frame; see `FrameStore.save_partial`."""
+        if self.store is not None:
+            store = self.store
+            self._background.run(
+                lambda: store.save_partial(number, step, params, optimizer, metadata)
+            )
+
+    # Seeing.
+
+    def show(self, number: int, params: Params, truth: np.ndarray, row: Mapping[str, Any]) -> None:
+        """Begins the view of a frame that was handed over to be stored.
+
+        Args:
+          number: The frame's.
+          params: All of them.
+          truth: Image of the shown camera, (H, W, 3) uint8.
+          row: What the journal is to say besides the view's measures.
+        """
+        self.finish()
+        self._viewed = _Viewed(number, self.evaluator.start(params), truth, row)
+
+    def show_within(self, number: int, step: int, params: Params, truth: np.ndarray) -> None:
+        """Renders a view from within a frame, at once, and keeps the params it was made with."""
+        pending = self.evaluator.start(params)
+        pending.advance(pending.chunks_left)
+        view = pending.view()
+        if self.store is not None:
+            store = self.store
+            self._background.run(lambda: self.evaluator.finish(number, view, truth, step))
+            self._background.run(lambda: store.save_intermediate(number, step, params))
+
+    def chunks_within(self, seconds: float) -> int:
+        """Chunks of the pending view to render beside a dispatch that takes so long."""
+        if self._viewed is None:
+            return 0
+        if not self._chunk_seconds:
+            return 1
+        return max(1, int(_RENDER_SHARE * seconds / self._chunk_seconds))
+
+    def render(self, chunks: int) -> None:
+        """Renders some chunks of the pending view; behind the last one it is measured and noted."""
+        if self._viewed is None or not chunks:
+            return
+        pending = self._viewed.view
+        start, before = time.perf_counter(), pending.chunks_left
+        pending.advance(chunks)
+        done = before - pending.chunks_left
+        if done:
+            self._chunk_seconds = (time.perf_counter() - start) / done
+        if pending.chunks_left:
+            return
+        viewed, self._viewed = self._viewed, None
+        view = pending.view()
+        if self.store is not None:
+            self._background.run(lambda: self._note(viewed, view))
+
+    def finish(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Renders what is left of the pending view.
+
+        Raises:
+          Stopped: If `should_stop` says so.
+        """
+        while self._viewed is not None:
+            if should_stop():
+                raise Stopped(
+                    f"stopped while rendering frame {self._viewed.number}, which is stored; the "
+                    "same command goes on"
+                )
+            self.render(1)
+
+    def _note(self, viewed: _Viewed, view: Any) -> None:
+        start = time.perf_counter()
+        measures = self.evaluator.finish(viewed.number, view, viewed.truth)
+        seconds = viewed.view.seconds + time.perf_counter() - start
+        assert self.store is not None and self.journal is not None
+        row = {
+            **viewed.row,
+            **measures,
+            "eval_seconds": round(seconds, 3),
+            "structure_bytes": self.store.role_bytes(viewed.number, params_lib.STRUCTURE),
+        }
+        self.journal.write(row)
+        self.on_row(row)

@@ -1,0 +1,136 @@
+"""Where a run stands: what of it is stored, and what the next frame starts from."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore, Leaves
+from inv_jax.train import optimizer as optimizer_lib
+from inv_jax.train.journal import Journal
+from inv_jax.train.plan import Phase, Plan
+from inv_jax.train.step import Means, TrainState
+from inv_jax.types import InvError, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Partial:
+    """A stored state within a frame."""
+
+    metadata: dict[str, Any]  # `frame`, `step`, `seconds`, `means`
+    params: Params
+    optimizer: Leaves
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """How far a run is; of host arrays, so that it can be sent to other processes.
+
+    Attributes:
+      done: Stored frames, the first ones of the video.
+      unseen: Those of them that have no row in the journal: a killed run did not get to it.
+      params: Of the last stored frame; None if there is none.
+      optimizer: Its optimizer's leaves, if the next frame keeps them.
+      partial: The newest state within a frame, if there is one.
+    """
+
+    done: list[int]
+    unseen: list[int]
+    params: Params | None = None
+    optimizer: Leaves | None = None
+    partial: Partial | None = None
+
+
+def find(
+    store: FrameStore, journal: Journal, frames: range, plan: Plan, workdir: pathlib.Path
+) -> Standing:
+    """Reads how far a run is, and drops the rows of frames that are not stored.
+
+    Raises:
+      InvError: If what is stored is not the beginning of the video, or is damaged.
+    """
+    stored = store.frames()
+    done = [number for number in frames if number in stored]
+    if done != list(frames[: len(done)]):
+        raise InvError(
+            f"{workdir} holds frames {stored[0]} to {stored[-1]}, which are not the "
+            f"first of {frames[0]} to {frames[-1]}; use another --workdir"
+        )
+    journal.keep_only(stored)
+    unseen = sorted((set(stored) - journal.frames()) & set(frames))
+    found = store.partial()
+    partial = None if found is None else Partial(*found)
+    if not done or len(done) == len(frames):
+        return Standing(done, unseen, partial=partial)
+    last = done[-1]
+    optimizer = None
+    if plan.phase(last + 1).keep_optimizer:
+        optimizer = store.optimizer(last)
+        if optimizer is None:
+            raise InvError(
+                f"frame {last} of {workdir} has lost its optimizer state: copy the folder "
+                f"frames/{last:06d}/optimizer back, or begin a new --workdir with "
+                f"train.init_from={workdir}"
+            )
+    return Standing(done, unseen, store.params(last), optimizer, partial)
+
+
+def last_state(
+    standing: Standing, initial: Params, plan: Plan, optimizer: optax.GradientTransformation
+) -> tuple[Params, optax.OptState | None]:
+    """Params and optimizer state of the last stored frame, or what the first one starts from."""
+    if not standing.done:
+        return initial, None
+    params = params_lib.fill(initial, params_lib.flatten(standing.params))
+    if standing.optimizer is None:
+        return params, None
+    trainable, _ = params_lib.split(params, plan.phase(standing.done[-1]).roles)
+    return params, params_lib.fill(optimizer.init(trainable), standing.optimizer)
+
+
+def begin(
+    params: Params,
+    opt_state: optax.OptState | None,
+    partial: Partial | None,
+    *,
+    phase: Phase,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+) -> tuple[TrainState, int, float]:
+    """The state that a frame starts from, or goes on from.
+
+    Args:
+      params: Those that the frame starts from.
+      opt_state: The optimizer's state of the frame before, if it is kept.
+      partial: The state within this frame, if one was stored.
+      phase: What trains in this frame.
+      optimizer: Of the trainable half.
+      key: The frame's random key.
+
+    Returns:
+      The state, steps done, and the seconds they took.
+    """
+    metadata: dict[str, Any] = {"step": 0, "seconds": 0.0}
+    if partial is not None:
+        metadata = partial.metadata
+        params = params_lib.fill(params, params_lib.flatten(partial.params))
+    trainable, frozen = params_lib.split(params, phase.roles)
+    state = TrainState(
+        trainable=trainable,
+        frozen=frozen,
+        opt_state=optimizer_lib.init_state(optimizer, trainable, opt_state),
+        key=key,
+        step=jnp.int32(metadata["step"]),
+        means=Means.start(),
+    )
+    if partial is not None:
+        state = state.replace(
+            opt_state=params_lib.fill(state.opt_state, partial.optimizer),
+            means=Means(*(np.float32(x) for x in metadata["means"]), np.int32(-1)),
+        )
+    return state, int(metadata["step"]), float(metadata["seconds"])
