@@ -7,7 +7,10 @@ from absl import logging
 
 
 class Stop:
-    """Remembers the first signal that asks the run to stop; a second one ends it at once."""
+    """Remembers the first signal that asks the run to stop; Ctrl-C a second time ends it at once.
+
+    Other signals may follow the first one while the state is stored: batch systems send several.
+    """
 
     def __init__(self):
         self.signal: int | None = None
@@ -18,7 +21,9 @@ class Stop:
 
     def _handle(self, number: int, _: types.FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
         self.signal = number
         logging.info("%s: storing the state and leaving", signal.Signals(number).name)
 

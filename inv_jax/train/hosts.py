@@ -159,12 +159,11 @@ def leave(status: int) -> None:
     """
     if not is_joined():
         return
-    if status == 0 or status > 128:  # done, or stopped by a signal: so are the others
-        if _watch is not None:
-            _watch.leave()
-        jax.distributed.shutdown()
-        return
-    _exit(status)
+    if _watch is not None:
+        _watch.leave(status)
+    if not liveness.is_common(status):
+        _exit(status)
+    jax.distributed.shutdown()
 
 
 def _exit(status: int) -> None:
@@ -173,14 +172,18 @@ def _exit(status: int) -> None:
     os._exit(status)
 
 
-def _stop_without(number: int) -> None:
+def _stop_without(number: int, status: int | None) -> None:
     """What a process does whose partner is gone: the main thread may be waiting for it."""
+    how = "is gone" if status is None else f"ended with status {status}"
     print(
-        f"inv-jax{name()}: process {number} of this job is gone, so this one stops; what is "
-        "stored stays, and the same command goes on from there",
+        f"inv-jax{name()}: process {number} of this job {how}, so this one stops; what is stored "
+        "stays, and the same command goes on from there",
         file=sys.stderr,
     )
-    _exit(TRY_AGAIN)
+    status = TRY_AGAIN if status is None else status
+    if _watch is not None:
+        _watch.leave(status)  # what the main process learned, the others have to know
+    _exit(status)
 
 
 def _begin_watch(membership: Membership) -> None:

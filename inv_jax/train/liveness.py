@@ -10,20 +10,20 @@ import socket
 import threading
 from collections.abc import Callable
 
-_GOODBYE = b"."  # said by a process that leaves because it is done
 _CONNECT_SECONDS = 60
 
 
 class Watch:
     """A process's end of the connections; threads that wait for one to break."""
 
-    def __init__(self, process_id: int, on_loss: Callable[[int], None]):
+    def __init__(self, process_id: int, on_loss: Callable[[int, int | None], None]):
         """Watches for a process.
 
         Args:
           process_id: This process, 0 is the main one.
-          on_loss: Told the number of a process that is gone, from another thread. What the main
-            process loses, the others learn when it ends.
+          on_loss: Told, from another thread, the number of a process that is gone, and the status
+            it left with; None if it could not say. What the main process loses, the others learn
+            when it ends.
         """
         self._process_id, self._on_loss = process_id, on_loss
         self._connections: list[socket.socket] = []
@@ -58,12 +58,12 @@ class Watch:
         connection.sendall(self._process_id.to_bytes(4, "big"))
         self._watch(connection, 0)
 
-    def leave(self) -> None:
-        """Says that this process leaves because it is done; from now on it watches nobody."""
+    def leave(self, status: int) -> None:
+        """Says with which status this process leaves; from now on it watches nobody."""
         self._is_leaving = True
         for connection in self._connections:
             with contextlib.suppress(OSError):  # it may have left before
-                connection.sendall(_GOODBYE)
+                connection.sendall(status.to_bytes(1, "big"))
 
     def _watch(self, connection: socket.socket, number: int) -> None:
         self._connections.append(connection)
@@ -76,5 +76,11 @@ class Watch:
             said = connection.recv(1)
         except OSError:
             said = b""
-        if said != _GOODBYE and not self._is_leaving:
-            self._on_loss(number)
+        status = said[0] if said else None
+        if not self._is_leaving and not (status is not None and is_common(status)):
+            self._on_loss(number, status)
+
+
+def is_common(status: int) -> bool:
+    """Whether all processes leave with this status together: done, or stopped by a signal."""
+    return status == 0 or status > 128

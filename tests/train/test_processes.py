@@ -200,4 +200,4 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(job, tmp_path):
 def test_a_mistake_that_one_process_finds_ends_both(job, tmp_path):
     ended = _ended(job(tmp_path / "run", {"train.learning_rate": -1.0}))
     assert [status for status, _ in ended] == [2, 2]
-    assert all("train.learning_rate=-1.0" in error for _, error in ended)
+    assert any("train.learning_rate=-1.0" in error for _, error in ended)
