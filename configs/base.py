@@ -42,6 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.direction_octaves = 4  # (multires_views)
     model.coarse_samples = 64  # (N_samples)
     model.fine_samples = 64  # (N_importance)
+    model.precision = "float32"  # of matrix products; 'tf32' (on GPUs), 'bfloat16': faster
     model.density_noise = 1.0  # standard deviation, in training only (raw_noise_std)
     model.background = 0.0  # grey level behind the scene; 1.0 is white (white_bkgd)
 

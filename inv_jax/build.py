@@ -19,6 +19,7 @@ from inv_jax.data import capture as capture_lib
 from inv_jax.data import records, synthetic
 from inv_jax.data.capture import Capture
 from inv_jax.eval.evaluate import Evaluator
+from inv_jax.models import linear
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
 from inv_jax.player.player import FromMain, Player
@@ -50,6 +51,7 @@ def model(config: Config) -> Nerf:
         skip_layer=None if c.skip_layer < 0 else c.skip_layer,
         position_octaves=c.position_octaves,
         direction_octaves=c.direction_octaves,
+        precision=c.precision,
     )
     return Nerf(
         mlp,
@@ -388,7 +390,12 @@ def trainer(
             capture=shots.fingerprint,
         )
         store, journal = FrameStore(workdir, writable=True), Journal(workdir)
-    logging.info("training on %s, %d rays a pass", devices.describe(), step.rays_per_pass)
+    logging.info(
+        "training on %s in %s, %d rays a pass",
+        devices.describe(),
+        linear.describe(nerf.mlp.precision, devices.platform),
+        step.rays_per_pass,
+    )
     recorder = Recorder(evaluator=Evaluator(renderer, shots, workdir), store=store, journal=journal)
     made = Trainer(
         capture=shots,

@@ -28,6 +28,8 @@ _FREE = (
     "eval.",
     "render.",
 )
+# Fields younger than some runs, with what those runs did: group, name, value.
+_YOUNGER = (("model", "precision", "float32"),)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
 
 
@@ -69,7 +71,7 @@ def _version(package: str) -> str:
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any] | None:
-    """What `write` wrote; None if there is no run.
+    """What `write` wrote, with the fields it did not know yet; None if there is no run.
 
     Raises:
       InvError: If the file is damaged.
@@ -84,6 +86,8 @@ def read(workdir: pathlib.Path) -> dict[str, Any] | None:
     wanted = {"config", "rays_per_pass", "capture", "devices"}
     if not isinstance(record, dict) or not wanted <= record.keys():
         raise InvError(f"{path} lacks some of {', '.join(sorted(wanted))}; restore or remove it")
+    for group, name, value in _YOUNGER:
+        record["config"].setdefault(group, {}).setdefault(name, value)
     return record
 
 

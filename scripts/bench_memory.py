@@ -1,69 +1,37 @@
-"""Peak memory of training on a 21-camera 1352x1014 capture, frame by frame.
+r"""Memory of training on a 21-camera 1352x1014 capture, frame by frame: it must not grow.
 
-    python scripts/bench_memory.py --capture=runs/theatre_full --frames=6
+    python scripts/bench_memory.py --frames=6
+    python scripts/bench_memory.py --frames=100 --steps=1 --image=676x507
 
-The capture is the procedural one, made first if it is not there: its first frame is rendered (21
-views; some minutes on two CPU cores) and stands in, by hard links, for the following ones, which
-have other pictures but the same bytes in memory. Few steps a frame: memory does not depend on
-them. Prints one JSON line per frame: `rss` is the process's memory after the frame, `peak` its
-highest so far, `image_bytes` what the training cameras' pixels take on the device, which should be
-`pixels * 3`. On a GPU `device_peak` is the device's own count.
+Trains few steps a frame with a small network: the pixels, which this is about, are all there, and
+memory depends on neither. One JSON line per frame: `rss_bytes` is the process's memory when the
+frame's row is written, `peak_bytes` its highest so far, `image_bytes` what the pixels of the
+training cameras take on the first device (3 bytes each, for one frame or two). The last line has
+the whole series in MiB and `growth_bytes_per_frame`, the slope of a straight line through all
+frames behind the first `--skip`; compare it with `frame_bytes`. On a GPU `device_peak_bytes` is
+the device's own count.
+
+The capture is the procedural one, made first if it is not there: its first frame is rendered (some
+minutes on two cores) and stands in for those that follow.
 """
 
-import json
 import os
 import pathlib
 import resource
-import sys
 import tempfile
 
 import jax
+import numpy as np
 from absl import app, flags, logging
+from benching import rows, setups, theatre
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from inv_jax import build
+from inv_jax.train.journal import Journal
+from inv_jax.train.parallel import Devices
 
-from configs import base  # noqa: E402
-from inv_jax import build  # noqa: E402
-from inv_jax.data import synthetic  # noqa: E402
-from inv_jax.train import loop  # noqa: E402
-
-_CAPTURE = flags.DEFINE_string("capture", "runs/theatre_full", "Folder of the capture.")
 _FRAMES = flags.DEFINE_integer("frames", 6, "Frames to train.")
 _STEPS = flags.DEFINE_integer("steps", 2, "Steps a frame.")
-_HEIGHT, _WIDTH, _CAMS = 1014, 1352, 21
-
-
-def make_capture(folder: pathlib.Path, frames: int) -> None:
-    """Renders the first frame and links it to the numbers that follow."""
-    synthetic.write_capture(
-        folder,
-        height=_HEIGHT,
-        width=_WIDTH,
-        num_cams=_CAMS,
-        frames=[1],
-        factor=2,
-        samples_per_axis=1,
-        write_masks=False,
-    )
-    for cam in range(_CAMS):
-        first = folder / "frames_2" / f"frame0001cam{cam:02d}.png"
-        for frame in range(2, frames + 1):
-            copy = first.with_name(f"frame{frame:04d}cam{cam:02d}.png")
-            if not copy.exists():
-                os.link(first, copy)
-
-
-def image_bytes() -> int:
-    """Bytes of all uint8 images on the first device."""
-    device = jax.local_devices()[0]
-    arrays = [array for array in jax.live_arrays() if array.dtype == "uint8" and array.ndim == 5]
-    return sum(
-        shard.data.nbytes
-        for a in arrays
-        for shard in a.addressable_shards
-        if shard.device == device
-    )
+_SKIP = flags.DEFINE_integer("skip", 0, "Frames before the slope; 0: a fifth, at least 3.")
 
 
 def resident_bytes() -> int:
@@ -72,42 +40,81 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-class _Measured(loop.Trainer):
-    """Notes memory when a frame has been evaluated, while its pixels are still in place."""
+def image_bytes() -> int:
+    """Bytes of all uint8 images on the first device."""
+    device = jax.local_devices()[0]
+    arrays = [array for array in jax.live_arrays() if array.dtype == "uint8" and array.ndim == 5]
+    return sum(
+        shard.data.nbytes
+        for array in arrays
+        for shard in array.addressable_shards
+        if shard.device == device
+    )
 
-    def _evaluate(self, number, frame, params):
-        row = super()._evaluate(number, frame, params)
-        stats = jax.local_devices()[0].memory_stats() or {}
+
+class _Measured(Journal):
+    """Notes memory when a frame's row is written."""
+
+    def __init__(self, workdir: pathlib.Path):
+        super().__init__(workdir)
+        self.series: list[int] = []
+
+    def write(self, row, pictures=None):
+        super().write(row, pictures)
+        self.series.append(resident_bytes())
+        devices = Devices()
         line = {
-            "frame": number,
-            "rss_mib": resident_bytes() // 2**20,
-            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10),
+            "case": f"frame {row['frame']}",
+            "frame": row["frame"],
+            "rss_bytes": self.series[-1],
+            "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
             "image_bytes": image_bytes(),
-            "pixels": len(self._capture.train_cams) * _HEIGHT * _WIDTH,
-            "device_peak_mib": round(stats.get("peak_bytes_in_use", 0) / 2**20),
+            "device_peak_bytes": devices.peak_memory_bytes(),
         }
-        print(json.dumps(line), flush=True)
-        return row
+        rows.emit("memory_frame", devices, line)
+
+
+def slope(series: list[int], skip: int) -> float:
+    """Of a straight line through what comes behind the first `skip`; NaN for fewer than three."""
+    left = np.asarray(series[skip:], np.float64)
+    if len(left) < 3:
+        return float("nan")
+    return float(np.polyfit(np.arange(len(left)), left, 1)[0])
 
 
 def main(_: list[str]) -> None:
-    folder = pathlib.Path(_CAPTURE.value).absolute()
-    make_capture(folder, _FRAMES.value)
-    config = base.get_config()
-    with config.unlocked():
-        config.data.update(path=str(folder), factor=2, near=0.2, num_frames=_FRAMES.value)
-        config.train.update(warmup_steps=_STEPS.value, steps=_STEPS.value, freeze_frame=3)
-    # A held-out view at full size takes minutes on a CPU and no lasting memory: a small network
-    # renders it. The pixels, which this is about, are all there.
-    with config.unlocked():
-        config.model.update(width=32, coarse_samples=16, fine_samples=16)
+    config = setups.config(
+        **theatre.settings(_FRAMES.value),
+        train__warmup_steps=_STEPS.value,
+        train__steps=_STEPS.value,
+        train__freeze_frame=3,
+    )
+    journals: list[_Measured] = []
+
+    def journal(workdir: pathlib.Path) -> _Measured:
+        journals.append(_Measured(workdir))
+        return journals[-1]
+
+    build.Journal = journal
     with tempfile.TemporaryDirectory() as workdir:
-        loop.Trainer = build.Trainer = _Measured
         trainer, close = build.trainer(config, pathlib.Path(workdir), lambda: False)
         trainer.train()
         close()
+    series = journals[0].series
+    skip = _SKIP.value or max(3, len(series) // 5)
+    row = {
+        "case": f"{len(series)} frames, {theatre.describe()}",
+        "frames": len(series),
+        "frame_bytes": theatre.frame_bytes(),
+        "growth_bytes_per_frame": slope(series, skip),
+        "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "device_peak_bytes": Devices().peak_memory_bytes(),
+        "rss_mib": [size // 2**20 for size in series],
+    }
+    rows.emit("memory", Devices(), row)
 
 
 if __name__ == "__main__":
     logging.set_verbosity(logging.WARNING)
+    setups.default_to_tiny_network()
     app.run(main)

@@ -1,204 +1,199 @@
-"""Seconds of a training step, beside what its matrix products alone would take.
+r"""Seconds of a training step, beside what its matrix products take alone and what the machine can.
 
-    python scripts/bench_step.py                  # full-size network, 1,024 rays, 64 + 64 samples
-    python scripts/bench_step.py --width=64 --rays=512 --samples=32
+    python scripts/bench_step.py                       # full size, as the trainer would run it
+    python scripts/bench_step.py --rays=1024,4096,16384 --precision=float32,tf32,bfloat16
+    python scripts/bench_step.py --sweep               # what other passes of rays would cost
+    python scripts/bench_step.py --trace=runs/trace    # where a step's time goes
 
-Prints one JSON line for the step that trains everything and one for the step of Structure
-Transfer. `matmul_seconds` is the floor: every matrix product of the step on its own, in the shapes
-that the batch has (65,536 and 131,072 rows at full size), timed in turn with the step in the same
-run (medians over rounds), so that a noisy machine slows both. `fraction` is the floor over the
-step: the part of the machine's own matrix rate at these shapes that the step reaches. The step
-works in passes whose activations stay in the caches, where the same products run faster than at
-the shapes of the batch, so it can get above 1; `pass_fraction` holds it to that stricter floor.
-`gflops` are those of these products, `gflops_compiler` those of XLA's cost analysis of the step
-(which sees the passes' loop body once, so it is taken from a step of one pass).
+One JSON line per precision, rays and phase: `warmup` trains everything, `transfer` the structure.
+
+- `fraction` is `products_seconds`, every matrix product of the step on its own, at the shapes of
+  the step's own passes and in the form that is fastest there, over `seconds`. Both are timed in
+  turn in the same run (medians over rounds), so that a noisy machine slows both.
+- `floor_seconds` is `flops` at `matrix_rate` or `bytes_fused` at `memory_rate`, whichever takes
+  longer; both rates are measured, the first on large products. On a CPU the activations of a pass
+  are taken to stay in caches, and only the rest goes through memory. `floor_fraction` is it over
+  `seconds`.
+- `flops` and `bytes_*` are counted (`inv_jax/cost/count.py`): each product reads its operands and
+  writes its result; `bytes_unfused` has bias, ReLU and their gradients as passes over memory of
+  their own. `flops_compiler` and `bytes_compiler` are XLA's cost analysis, of one pass times the
+  passes (it counts the body of a loop once).
 """
 
-import functools
-import json
-import math
-import statistics
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+import dataclasses
+import pathlib
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
+from benching import rows, setups, traces
 
 from inv_jax import build
 from inv_jax import params as params_lib
-from inv_jax.models.mlp import NerfMlp
+from inv_jax.cost import count, memory, trial
+from inv_jax.cost.products import Floor
 from inv_jax.models.nerf import Nerf
-from inv_jax.sampling.rays import sample_rays
-from inv_jax.train import losses, optimizer
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Means, Stepper, TrainState
-from inv_jax.types import Cameras, Frame
 
-_WIDTH = flags.DEFINE_integer("width", 256, "Width of the network.")
-_RAYS = flags.DEFINE_integer("rays", 1024, "Rays a step.")
-_SAMPLES = flags.DEFINE_integer("samples", 64, "Coarse samples, and as many fine ones.")
+_RAYS = flags.DEFINE_list("rays", None, "Rays a step; default 1024, on a GPU also 4096 and 16384.")
+_PRECISION = flags.DEFINE_list("precision", None, "Default float32, on a GPU all three.")
+_PHASES = flags.DEFINE_list("phases", ["warmup", "transfer"], "What trains: all, structure.")
 _PASS = flags.DEFINE_integer("rays_per_pass", 0, "0: what the trainer would choose.")
+_SWEEP = flags.DEFINE_bool("sweep", False, "Tries passes of other sizes too; no products.")
+_PIXELS = flags.DEFINE_list("pixels", ["20", "1014", "1352"], "Cameras, height, width of a frame.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of timing.")
-_STEPS = flags.DEFINE_integer("steps", 2, "Steps in a timed dispatch.")
+_SECONDS = flags.DEFINE_float("seconds", 1.0, "How long one timed dispatch takes, about.")
+_BUDGET = flags.DEFINE_float("budget", 0.0, "No new case begins after so many seconds; 0: all do.")
+_TRACE = flags.DEFINE_string("trace", "", "Folder for a trace of each first case; prints its ops.")
 
-Matmul = tuple[int, int, int, str]  # m, k, n, and which operand is transposed: '', 'a' or 'b'
-
-
-def matmuls(mlp: NerfMlp, points: int, rays: int, roles: tuple[str, ...]) -> Iterator[Matmul]:
-    """The matrix products of one network's forward and backward pass, as the network does them.
-
-    Behind the trunk the color's path is one product, W -> W / 2 (see `NerfMlp`); the density, the
-    color and the direction's part are thin.
-    """
-    shapes = mlp.layer_shapes()
-    half = shapes["rgb"][0]
-    directions = shapes["views_0"][0] - mlp.width
-    trunk = [(name, *shapes[name]) for name in shapes if name.startswith("layer_")]
-    heads = [("density", mlp.width, 1), ("feature", mlp.width, half), ("rgb", half, 3)]
-    for name, fan_in, fan_out in trunk + heads:
-        yield points, fan_in, fan_out, ""  # forward
-        if name != "layer_0":
-            yield points, fan_out, fan_in, "b"  # gradient of the input
-        if mlp.layer_role(name) in roles:
-            yield fan_in, points, fan_out, "a"  # gradient of the kernel
-    yield rays, directions, half, ""
+_ROLES = {"warmup": params_lib.ROLES, "transfer": (params_lib.STRUCTURE,)}
+_MOST_BYTES = 0.5  # of the memory, for the activations of a pass in a sweep
 
 
-def step_matmuls(nerf: Nerf, rays: int, passes: int, roles: tuple[str, ...]) -> Counter[Matmul]:
-    """How often a step does each product."""
-    counts: Counter[Matmul] = Counter()
-    for samples in (nerf.coarse_samples, nerf.coarse_samples + nerf.fine_samples):
-        for product in matmuls(nerf.mlp, rays // passes * samples, rays // passes, roles):
-            counts[product] += passes
-    return counts
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One step to time."""
+
+    precision: str
+    rays: int
+    phase: str
+    rays_per_pass: int = 0  # 0: what the trainer would choose
 
 
-def flops(counts: Counter[Matmul]) -> int:
-    """Floating-point operations, two for a multiplication with its addition."""
-    return sum(2 * m * k * n * times for (m, k, n, _), times in counts.items())
+class Bench:
+    """Cases share frames on the device, rates, and products that they have in common."""
 
+    def __init__(self, devices: Devices):
+        self._devices = devices
+        self._placed = devices.replicate(trial.random_frame(*map(int, _PIXELS.value)))
+        self._rates = rows.Rates()
+        self._floors: dict[str, Floor] = {}
+        self._traced: set[str] = set()
 
-def timed_matmul(product: Matmul, repeats: int) -> Callable[[], float]:
-    """A function that times one product, in seconds."""
-    m, k, n, transposed = product
-    rng = np.random.default_rng(0)
-    a = jnp.asarray(rng.normal(size=(k, m) if transposed == "a" else (m, k)), jnp.float32)
-    b = jnp.asarray(rng.normal(size=(n, k) if transposed == "b" else (k, n)), jnp.float32)
-    contract = (
-        ((0,) if transposed == "a" else (1,), (1,) if transposed == "b" else (0,)),
-        ((), ()),
-    )
-    multiply = jax.jit(functools.partial(jax.lax.dot_general, dimension_numbers=contract))
-    multiply(a, b).block_until_ready()
+    def run(self, case: Case, *, with_products: bool = True) -> dict:
+        """Times one case."""
+        nerf, stepper = self._build(case)
+        share = case.rays // self._devices.count
+        cost = count.step(
+            nerf,
+            rays=share,
+            rays_per_pass=stepper.rays_per_pass,
+            roles=_ROLES[case.phase],
+            itemsize=count.itemsize(case.precision),
+        )
+        step = trial.Trial(stepper, self._devices, _ROLES[case.phase], *self._placed)
+        step.seconds(1)
+        steps = max(1, min(10_000, round(_SECONDS.value / step.seconds(1))))
+        timers = {"step": lambda: step.seconds(steps)}
+        if with_products:
+            floor = self._floors.setdefault(case.precision, Floor(case.precision))
+            floor.prepare(cost.products)
+            timers["products"] = lambda: floor.seconds(cost.products)
+        times = rows.in_turn(_ROUNDS.value, **timers)
+        self._trace(case, step, steps)
+        return {
+            **self._describe(case, nerf, stepper.rays_per_pass),
+            "steps": steps,
+            **times["step"].row(),
+            "rays_per_second": case.rays / times["step"].median,
+            **self._beside(cost, case, times, share // stepper.rays_per_pass, step.analysis),
+            "temp_bytes": memory.activations(
+                nerf, stepper.rays_per_pass, _ROLES[case.phase], count.itemsize(case.precision)
+            ),
+            "temp_bytes_compiler": step.analysis.temp_bytes,
+            "device_peak_bytes": self._devices.peak_memory_bytes(),
+            "compile_seconds": step.compile_seconds,
+        }
 
-    def measure() -> float:
-        start = time.perf_counter()
-        for _ in range(repeats):
-            result = multiply(a, b)
-        result.block_until_ready()
-        return (time.perf_counter() - start) / repeats
+    def passes(self, case: Case) -> list[int]:
+        """Rays per pass worth trying: powers of two that divide the share and fit."""
+        nerf, _ = self._build(case)
+        share = case.rays // self._devices.count
+        most = _MOST_BYTES * (build.available_memory(self._devices) or float("inf"))
+        powers = [2**i for i in range(3, 20) if share % 2**i == 0]
+        return [n for n in powers if memory.activations(nerf, n, _ROLES[case.phase]) < most]
 
-    return measure
+    def _build(self, case: Case):
+        config = setups.config(
+            model__precision=case.precision,
+            train__rays_per_step=case.rays,
+            train__rays_per_pass=case.rays_per_pass,
+        )
+        nerf = build.model(config)
+        return nerf, build.stepper(config, nerf, self._devices)
 
+    def _describe(self, case: Case, nerf: Nerf, rays_per_pass: int) -> dict:
+        return {
+            "case": f"{case.phase}, {case.rays} rays, {case.precision}",
+            "phase": case.phase,
+            "precision": case.precision,
+            "rays": case.rays,
+            "rays_per_pass": rays_per_pass,
+            "width": nerf.mlp.width,
+            "samples": [nerf.coarse_samples, nerf.fine_samples],
+        }
 
-def floor_timer(counts: Counter[Matmul], repeats: int) -> Callable[[], float]:
-    """A function that times all of a step's products, in seconds."""
-    timers = {product: timed_matmul(product, repeats) for product in counts}
-    return lambda: sum(timers[product]() * times for product, times in counts.items())
+    def _beside(
+        self,
+        cost: count.Cost,
+        case: Case,
+        times: dict[str, rows.Times],
+        passes: int,
+        compiler: trial.Compiled,
+    ) -> dict:
+        """Counts, rates and floors of one device's work."""
+        floor = self._rates.floor(cost, case.precision, self._devices)
+        seconds = times["step"].median
+        row = {
+            "flops": cost.flops,
+            "flops_compiler": passes * compiler.flops,
+            "bytes_fused": cost.bytes.fused,
+            "bytes_unfused": cost.bytes.unfused,
+            "bytes_compiler": passes * compiler.bytes_accessed,
+            "flops_per_second": cost.flops * self._devices.count / seconds,
+            **floor,
+            "floor_fraction": floor["floor_seconds"] / seconds,
+        }
+        if "products" in times:
+            shared = self._devices.count if self._devices.platform == "cpu" else 1
+            products = times["products"].median * shared
+            row["products_seconds"] = products
+            row["products_rate"] = cost.product_flops * shared / products
+            row["fraction"] = products / seconds
+        return row
 
-
-def synthetic_frame(num_cams: int = 4, height: int = 120, width: int = 160):
-    """A frame of random pixels and its cameras; what they show does not matter to the time."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (num_cams, height, width, 3), dtype=np.uint8)
-    intrinsics = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], np.float32)
-    cameras = Cameras(
-        cam_to_world=jnp.tile(jnp.eye(3, 4)[None], (num_cams, 1, 1)),
-        intrinsics=jnp.tile(jnp.asarray(intrinsics)[None], (num_cams, 1, 1)),
-        near=jnp.float32(0.0),
-        far=jnp.float32(1.0),
-        height=height,
-        width=width,
-        ndc=True,
-    )
-    return Frame(jnp.asarray(images), jnp.int32(1)), cameras
-
-
-def make_step(nerf: Nerf, roles: tuple[str, ...], rays: int, rays_per_pass: int):
-    """A stepper and the state it starts from."""
-    params = nerf.init(jax.random.key(0))
-    trainable, frozen = params_lib.split(params, roles)
-    tx = optimizer.make_optimizer(params.keys(), 2.0)
-    schedule = functools.partial(
-        optimizer.learning_rate, init=5e-4, decay_rate=0.1, decay_steps=250_000
-    )
-    stepper = Stepper(nerf, sample_rays, losses.mse, tx, schedule, rays, rays_per_pass)
-    state = TrainState(
-        trainable, frozen, tx.init(trainable), jax.random.key(1), jnp.int32(0), Means.start()
-    )
-    return stepper, state
-
-
-def bench(nerf: Nerf, name: str, roles: tuple[str, ...], rays: int, rays_per_pass: int) -> dict:
-    """Times one kind of step against its products."""
-    frame, cameras = synthetic_frame()
-    stepper, state = make_step(nerf, roles, rays, rays_per_pass)
-    run = jax.jit(stepper.run)
-    start = time.perf_counter()
-    jax.block_until_ready(run(state, frame, cameras, jnp.int32(0)))
-    compile_seconds = time.perf_counter() - start
-
-    def step_seconds() -> float:
-        start = time.perf_counter()
-        jax.block_until_ready(run(state, frame, cameras, jnp.int32(_STEPS.value)))
-        return (time.perf_counter() - start) / _STEPS.value
-
-    counts = step_matmuls(nerf, rays, 1, roles)
-    floor_of_batch = floor_timer(counts, repeats=1)
-    passes = rays // rays_per_pass
-    floor_of_passes = floor_timer(step_matmuls(nerf, rays, passes, roles), max(1, passes // 4))
-    steps, floors, pass_floors = [], [], []
-    for _ in range(_ROUNDS.value):
-        steps.append(step_seconds())
-        floors.append(floor_of_batch())
-        steps.append(step_seconds())
-        pass_floors.append(floor_of_passes())
-    step, floor = statistics.median(steps), statistics.median(floors)
-
-    whole, state = make_step(nerf, roles, rays, rays)
-    lowered = jax.jit(whole.step).lower(state, frame, cameras)
-    analysis = lowered.compile().cost_analysis() or {}
-    return {
-        "step": name,
-        "width": nerf.mlp.width,
-        "rays": rays,
-        "samples": [nerf.coarse_samples, nerf.fine_samples],
-        "rays_per_pass": rays_per_pass,
-        "device": Devices().describe(),
-        "jax": jax.__version__,
-        "seconds": round(step, 4),
-        "rays_per_second": round(rays / step),
-        "matmul_seconds": round(floor, 4),
-        "fraction": round(floor / step, 3),
-        "pass_fraction": round(statistics.median(pass_floors) / step, 3),
-        "gflops_per_second": round(flops(counts) / step / 1e9, 1),
-        "matmul_gflops_per_second": round(flops(counts) / floor / 1e9, 1),
-        "gflops": round(flops(counts) / 1e9, 1),
-        "gflops_compiler": round(float(analysis.get("flops", math.nan)) / 1e9, 1),
-        "compile_seconds": round(compile_seconds, 1),
-    }
+    def _trace(self, case: Case, step: trial.Trial, steps: int) -> None:
+        """Traces some steps of the first case of each phase and precision."""
+        name = f"{case.phase}_{case.precision}"
+        if not _TRACE.value or name in self._traced:
+            return
+        self._traced.add(name)
+        summary = traces.record(
+            pathlib.Path(_TRACE.value) / name, step, max(1, min(steps, traces.STEPS))
+        )
+        described = {"case": f"trace of {case.phase}, {case.rays} rays, {case.precision}"}
+        rows.emit("trace", self._devices, {**described, **summary})
 
 
 def main(_: list[str]) -> None:
-    nerf = Nerf(NerfMlp(width=_WIDTH.value), _SAMPLES.value, _SAMPLES.value)
-    rays = _RAYS.value
-    rays_per_pass = build.fitting_pass(nerf, Devices(jax.local_devices()[:1]), rays, _PASS.value)
-    for name, roles in (("warmup", params_lib.ROLES), ("transfer", (params_lib.STRUCTURE,))):
-        print(json.dumps(bench(nerf, name, roles, rays, rays_per_pass)), flush=True)
+    devices = Devices()
+    bench, budget = Bench(devices), rows.Budget(_BUDGET.value)
+    on_gpu = devices.platform != "cpu"
+    rays = _RAYS.value or (["1024", "4096", "16384"] if on_gpu else ["1024"])
+    precisions = _PRECISION.value or (["float32", "tf32", "bfloat16"] if on_gpu else ["float32"])
+    cases = [
+        Case(precision, int(n), phase, _PASS.value)
+        for n in rays
+        for precision in precisions
+        for phase in _PHASES.value
+    ]
+    for case in cases:
+        swept = [dataclasses.replace(case, rays_per_pass=n) for n in bench.passes(case)]
+        for one in swept if _SWEEP.value else [case]:
+            if budget.is_over:
+                rows.say(f"no time left for {one}")
+                continue
+            rows.emit("step", devices, bench.run(one, with_products=not _SWEEP.value))
 
 
 if __name__ == "__main__":
+    logging.set_verbosity(logging.WARNING)
     app.run(main)

@@ -21,7 +21,7 @@ from inv_jax.types import InvError
 _SQUARES = {"cpu": (512, 1024), "gpu": (4096, 8192), "tpu": (4096, 8192)}  # large enough for each
 _ARRAY_BYTES = {"cpu": 2**28, "gpu": 2**30, "tpu": 2**30}  # far larger than any cache
 _TRIES = 5
-_CGROUPS = pathlib.Path("/sys/fs/cgroup")
+_PROC, _CGROUPS = pathlib.Path("/proc"), pathlib.Path("/sys/fs/cgroup")
 _PACKAGES = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml-collections"),
     *("numpy", "inv_jax"),
@@ -53,7 +53,7 @@ def host_memory() -> tuple[int, int] | None:
     the memory there is. None where the system does not say.
     """
     try:
-        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        lines = (_PROC / "meminfo").read_text().splitlines()
     except OSError:
         return None
     fields = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines if " kB" in line}
@@ -71,7 +71,7 @@ def _limits() -> Iterable[tuple[int, int]]:
     Pages of files that can be dropped at any moment are not use.
     """
     try:
-        lines = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+        lines = (_PROC / "self" / "cgroup").read_text().splitlines()
     except OSError:
         return
     for line in lines:
@@ -111,7 +111,7 @@ def is_native(precision: str, device: jax.Device) -> bool | None:
 
 def _cpu_flags() -> set[str]:
     try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        lines = (_PROC / "cpuinfo").read_text().splitlines()
     except OSError:
         return set()
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())

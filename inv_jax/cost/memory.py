@@ -168,5 +168,11 @@ def check_fits(
 def _shrink(memory: Memory, part: str, available: int) -> float:
     """The factor by which a part would have to shrink for all to fit; 0 or less: it cannot."""
     size = getattr(memory, part)
+    # A pass and a chunk are never there together: what has to fit without is the other one.
     without = dataclasses.replace(memory, **{part: 0}).total
+    if part in ("activations", "image"):
+        without = dataclasses.replace(memory, activations=0, image=0).total
+        other = memory.activations + memory.image - size
+        if without + other > available:
+            return 0.0
     return (available - without) / size if size else 0.0

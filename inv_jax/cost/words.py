@@ -24,8 +24,9 @@ def duration(seconds: float) -> str:
     """Time: `5.12 ms`, `3.1 s`, `7 min 40 s`, `12 h 5 min`, `9 days 4 h`."""
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms"
-    if seconds < 59.95:
+    if seconds < 59.5:
         return f"{seconds:.3g} s"
+    seconds = round(seconds)
     units = (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
     for (big, scale), (small, rest) in itertools.pairwise(units):
         if seconds >= scale:

@@ -46,6 +46,13 @@ def test_leading_dimensions_are_free(shape):
         np.testing.assert_allclose(ours[index], loop_octaves(x[index], 2), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1, -2])
+def test_coordinates_may_lie_along_any_axis(axis):
+    x = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
+    expected = np.moveaxis(octaves(jnp.asarray(np.moveaxis(x, axis, -1)), 3), -1, axis)
+    np.testing.assert_array_equal(octaves(jnp.asarray(x), 3, axis), expected)
+
+
 def test_sine_and_cosine_of_an_octave_lie_on_a_circle():
     x = np.random.default_rng(2).normal(size=(7, 3)).astype(np.float32)
     waves = np.asarray(octaves(jnp.asarray(x), 6))[:, 3:].reshape(7, 6, 2, 3)

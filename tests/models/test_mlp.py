@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 from jax.test_util import check_grads
 
 from inv_jax import params as params_lib
+from inv_jax.models import linear
 from inv_jax.models.mlp import HEADS, NerfMlp
 from inv_jax.types import InvError
 
@@ -208,6 +210,94 @@ def test_gradients_equal_finite_differences():
         check_grads(outputs, args, order=1, modes=["rev"], atol=1e-5, rtol=1e-5, eps=1e-7)
 
 
+def loss_and_gradients(mlp: NerfMlp, params, positions, viewdirs):
+    """A number that hangs on all of the network's results, and its gradient by the params."""
+
+    @jax.jit  # a new function each time: the layout is chosen while tracing
+    def value_and_grad(params):
+        def loss(params):
+            density, rgb = mlp.apply({"params": params}, positions, viewdirs)
+            return jnp.mean(jnp.square(density - 1)) + jnp.mean(jnp.square(rgb - 0.5))
+
+        return jax.value_and_grad(loss)(params)
+
+    return value_and_grad(params)
+
+
+def as_float32(*trees):
+    return jax.tree.map(jnp.float32, trees)
+
+
+@pytest.mark.parametrize("precision", linear.PRECISIONS)
+@pytest.mark.parametrize("skip_layer", [None, 1])
+def test_both_layouts_give_the_same(precision, skip_layer, monkeypatch):
+    mlp = dataclasses.replace(SMALL, skip_layer=skip_layer, precision=precision)
+    args = as_float32(random_params(mlp), *points())
+    results = []
+    for axis in (0, 1):
+        monkeypatch.setattr(linear, "features_axis", lambda axis=axis: axis)
+        results.append(loss_and_gradients(mlp, *args))
+    tolerance = 1e-2 if precision == "bfloat16" else 1e-5  # another order may round another way
+    for x, y in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * np.abs(y).max())
+
+
+@pytest.mark.parametrize(
+    ("skip_layer", "structure_heads"), [(None, ()), (4, ("density", "rgb")), (0, HEADS)]
+)
+def test_float32_gradients_of_a_full_network_equal_those_in_float64(skip_layer, structure_heads):
+    """At this size XLA's CPU backend merges and rewrites products; small ones it leaves alone."""
+    mlp = NerfMlp(skip_layer=skip_layer, structure_heads=structure_heads)
+    args = as_float32(jax.jit(lambda: init(mlp))(), *points(num_rays=16, num_samples=64))
+    single = loss_and_gradients(mlp, *args)
+    with jax.enable_x64(True):
+        double = loss_and_gradients(mlp, *jax.tree.map(lambda x: jnp.asarray(x, float), args))
+    for x, y in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-4 * np.abs(y).max())
+
+
+def equations(jaxpr, name: str):
+    """Equations of a primitive in a jaxpr and all that it calls."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == name:
+            yield equation
+        for inner in jaxprs_in_params(equation.params):
+            yield from equations(inner, name)
+
+
+def test_in_bfloat16_only_products_and_what_lies_between_layers_are_bfloat16():
+    mlp = dataclasses.replace(SMALL, precision="bfloat16", skip_layer=0)
+    params, positions, viewdirs = as_float32(random_params(mlp), *points())
+    forward = lambda params: mlp.apply({"params": params}, positions, viewdirs)  # noqa: E731
+    jaxpr = jax.make_jaxpr(forward)(params).jaxpr
+    assert all(out.aval.dtype == jnp.float32 for out in jaxpr.outvars)
+    factors = [[v.aval.dtype.name for v in eqn.invars] for eqn in equations(jaxpr, "dot_general")]
+    # Trunk (a product more for the skip), density, color, rgb; in float32 what is computed once a
+    # ray or once a call: the direction's part, and feature with views_0 (kernels, and bias).
+    assert sorted(factors) == [["bfloat16"] * 2] * 7 + [["float32"] * 2] * 3
+    for name in ("sin", "cos", "add"):
+        assert {v.aval.dtype.name for eqn in equations(jaxpr, name) for v in eqn.invars} == {
+            "float32"
+        }
+    stored = [eqn.outvars[0].aval.dtype.name for eqn in equations(jaxpr, "custom_vjp_call")]
+    assert stored.count("bfloat16") == mlp.depth + 1  # behind each ReLU
+
+
+def test_bfloat16_gradients_point_where_float32_ones_do():
+    args = as_float32(init(NerfMlp(width=32)), *points(num_rays=16, num_samples=16))
+    (loss, grads), (loss16, grads16) = (
+        loss_and_gradients(NerfMlp(width=32, precision=p), *args) for p in ("float32", "bfloat16")
+    )
+    np.testing.assert_allclose(loss16, loss, rtol=1e-2)
+    grads, grads16 = (params_lib.flatten(jax.tree.map(np.asarray, g)) for g in (grads, grads16))
+    for path, x in grads.items():
+        y = grads16[path]
+        assert y.dtype == np.float32
+        cosine = np.vdot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y))
+        assert cosine > 0.99, path
+        assert np.any(x != y), path
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -218,6 +308,7 @@ def test_gradients_equal_finite_differences():
         ({"structure_heads": ("alpha",)}, "alpha.*density, feature, views_0, rgb"),
         ({"skip_layer": -1}, "skip_layer=-1"),
         ({"skip_layer": 7}, r"skip_layer=7.*0 \.\. 6"),
+        ({"precision": "half"}, "precision='half'.*float32, tf32, bfloat16"),
     ],
 )
 def test_contradicting_settings_are_refused_in_one_line(settings, text):

@@ -44,7 +44,10 @@ def test_the_others_notice_that_the_main_process_is_gone(watches):
     made, losses = watches
     made[0]._is_leaving = True
     _end(made[0])
-    assert {losses.get(timeout=_SECONDS), losses.get(timeout=_SECONDS)} == {(1, 0, None), (2, 0, None)}
+    assert {losses.get(timeout=_SECONDS), losses.get(timeout=_SECONDS)} == {
+        (1, 0, None),
+        (2, 0, None),
+    }
 
 
 @pytest.mark.parametrize("status", [0, 143])
