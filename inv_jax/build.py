@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 import pathlib
 from collections.abc import Callable
 
@@ -11,10 +10,8 @@ import ml_collections
 from absl import logging
 
 from inv_jax import params as params_lib
-from inv_jax import record
+from inv_jax import record, sizing
 from inv_jax.checkpoint import FrameStore
-from inv_jax.cost import count as count_lib
-from inv_jax.cost import machine, memory
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import records, synthetic
 from inv_jax.data.capture import Capture
@@ -34,10 +31,6 @@ from inv_jax.train.step import Stepper
 from inv_jax.types import InvError, Params, Stopped
 
 Config = ml_collections.ConfigDict
-FrameSize = tuple[int, int, int]  # cameras that are trained on, height, width
-
-_PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
-_CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
 
 
 def model(config: Config) -> Nerf:
@@ -87,7 +80,7 @@ def _capture_folder(config: Config, workdir: pathlib.Path) -> pathlib.Path:
     c = config.data
     if c.path:
         return pathlib.Path(c.path).expanduser()
-    if c.layout != _PROCEDURAL:
+    if c.layout != sizing.PROCEDURAL:
         raise InvError("data.path is empty; say where the capture is: --config.data.path=FOLDER")
     return workdir / "capture"
 
@@ -96,7 +89,7 @@ def capture(config: Config, workdir: pathlib.Path, num_frames: int | None = None
     """Opens the capture of `config.data`; `num_frames` instead of the config's, if given."""
     c = config.data
     return capture_lib.open_capture(
-        "n3dv" if c.layout == _PROCEDURAL else c.layout,
+        "n3dv" if c.layout == sizing.PROCEDURAL else c.layout,
         _capture_folder(config, workdir),
         factor=c.factor,
         first_frame=c.first_frame,
@@ -118,7 +111,7 @@ def training_capture(
     it is read like any other.
     """
     c, p = config.data, config.data.procedural
-    if c.layout != _PROCEDURAL:
+    if c.layout != sizing.PROCEDURAL:
         return _checked(config, capture(config, workdir))
     if c.pixel_center != 0.0:
         raise InvError(
@@ -192,117 +185,6 @@ def initial_params(config: Config, nerf: Nerf, *, has_frames: bool) -> tuple[Par
         store.close()
 
 
-def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> int:
-    """Rays through the network at once on a device.
-
-    Args:
-      nerf: The model.
-      devices: Its devices.
-      share: Rays that each of them takes of a step.
-      wanted: The config's; 0 chooses what the hardware likes.
-
-    Raises:
-      InvError: If `wanted` does not divide the share.
-    """
-    if wanted:
-        if wanted < 1 or share % min(wanted, share):
-            raise InvError(
-                f"train.rays_per_pass={wanted} does not divide the {share} rays that each of "
-                f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
-            )
-        return min(wanted, share)
-    most = max(_fitting_rays(nerf, devices, layers=nerf.mlp.depth + 5), 1)
-    best = max(n for n in range(1, share + 1) if share % n == 0 and n <= most)
-    if best * 4 <= min(most, share):
-        logging.warning(
-            "the %d rays of a device divide badly: passes of %d where %d would fit; a power of two "
-            "for train.rays_per_step is faster",
-            share,
-            best,
-            most,
-        )
-    return best
-
-
-def rays_per_chunk(config: Config, nerf: Nerf, devices: Devices) -> int:
-    """Rays rendered at once on a device: the config's, or what fits the hardware."""
-    wanted = config.eval.rays_per_chunk
-    if wanted < 0:
-        raise InvError(f"eval.rays_per_chunk={wanted}; want 1 or more, or 0 for automatic")
-    return wanted or max(64, min(16384, _fitting_rays(nerf, devices, layers=5)))
-
-
-def planned_frame(config: Config) -> FrameSize:
-    """Size of a frame where the capture is not there yet: the procedural one's."""
-    p = config.data.procedural
-    return max(1, p.num_cams - len(config.data.holdout)), p.height, p.width
-
-
-def memory_need(
-    config: Config, nerf: Nerf, devices: Devices, rays_per_pass: int, size: FrameSize
-) -> memory.Memory:
-    """Bytes that training needs on a device."""
-    return memory.of_training(
-        nerf,
-        phases=[phase.roles for phase in training_plan(config).phases],
-        rays_per_pass=rays_per_pass,
-        rays_per_chunk=min(rays_per_chunk(config, nerf, devices), size[1] * size[2]),
-        frame_pixels=math.prod(size),
-        itemsize=count_lib.itemsize(nerf.mlp.precision),
-    )
-
-
-def available_memory(devices: Devices) -> int | None:
-    """Bytes that JAX may use of each device; None where nobody knows."""
-    if devices.platform != "cpu":
-        return devices.memory_bytes()
-    host = machine.host_memory()
-    return None if host is None else host[1] // len(devices.local_places)
-
-
-def check_memory(
-    config: Config, nerf: Nerf, devices: Devices, rays_per_pass: int, size: FrameSize
-) -> None:
-    """Refuses a config whose training cannot fit.
-
-    Args:
-      config: The config.
-      nerf: Its model.
-      devices: What it is to run on.
-      rays_per_pass: As the stepper has it.
-      size: Of a frame.
-
-    Raises:
-      InvError: With the setting to change.
-    """
-    share = max(1, config.train.rays_per_step // devices.count)
-    chunk = min(rays_per_chunk(config, nerf, devices), size[1] * size[2])
-    if config.data.layout == _PROCEDURAL:
-        pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
-    else:
-        pixels = memory.Lever("data.factor", config.data.factor, "pixels", power=-2)
-    memory.check_fits(
-        memory_need(config, nerf, devices, rays_per_pass, size),
-        available_memory(devices),
-        [
-            pixels,
-            memory.Lever("train.rays_per_pass", rays_per_pass, "activations", 1, divides=share),
-            memory.Lever("eval.rays_per_chunk", chunk, "image", power=1),
-            memory.Lever("model.width", config.model.width, "moments", power=2),
-        ],
-        where=f"on each of {devices.describe()}",
-    )
-
-
-def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
-    """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
-    fine = nerf.coarse_samples + nerf.fine_samples
-    memory = devices.memory_bytes()
-    if devices.platform == "cpu" or memory is None:
-        return _CACHE_BYTES // (fine * nerf.mlp.width * 4)
-    return memory // 4 // ((nerf.coarse_samples + fine) * nerf.mlp.width * 4 * layers)
-
-
 def stepper(config: Config, nerf: Nerf, devices: Devices, earlier_pass: int = 0) -> Stepper:
     """The training step of `config.train`, for the given devices.
 
@@ -330,7 +212,7 @@ def stepper(config: Config, nerf: Nerf, devices: Devices, earlier_pass: int = 0)
             decay_steps=c.lr_decay_steps,
         ),
         rays_per_step=c.rays_per_step,
-        rays_per_pass=fitting_pass(nerf, devices, share, wanted),
+        rays_per_pass=sizing.fitting_pass(nerf, devices, share, wanted),
         num_devices=devices.count,
         axis=parallel.AXIS,
     )
@@ -373,10 +255,12 @@ def trainer(
         image_every=config.train.image_every,
         dispatch_seconds=config.train.dispatch_seconds,
     )
-    renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
-    check = functools.partial(check_memory, config, nerf, devices, step.rays_per_pass)
-    if config.data.layout == _PROCEDURAL:
-        check(planned_frame(config))  # before it is rendered
+    renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
+    check = functools.partial(
+        sizing.check_memory, config, training, nerf, devices, step.rays_per_pass
+    )
+    if config.data.layout == sizing.PROCEDURAL:
+        check(sizing.planned_frame(config))  # before it is rendered
     shots = training_capture(config, workdir, devices, should_stop)
     check((len(shots.train_cams), shots.cameras.height, shots.cameras.width))
     record.check_capture(workdir, old, shots.fingerprint)
@@ -451,7 +335,7 @@ def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
     if not frames:
         raise InvError(f"{workdir} has no stored frames yet; train it first")
     nerf = model(config)
-    renderer = ViewRenderer(nerf, devices, rays_per_chunk(config, nerf, devices))
+    renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
     num_frames = frames[-1] - config.data.first_frame + 1
     return Playback(
         config,

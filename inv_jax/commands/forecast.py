@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 
-from inv_jax import build
+from inv_jax import build, sizing
 from inv_jax import params as params_lib
 from inv_jax.cost import count, disk, machine, trial, words
 from inv_jax.models.nerf import Nerf
@@ -60,7 +60,7 @@ class Forecast:
         self._step = build.stepper(config, self._nerf, devices)
         self._plan = build.training_plan(config)
         c = config.data
-        self._size = build.planned_frame(config)
+        self._size = sizing.planned_frame(config)
         self._frames = range(
             c.first_frame, c.first_frame + (c.num_frames or c.procedural.num_frames)
         )
@@ -84,8 +84,13 @@ class Forecast:
         Raises:
           InvError: With the setting to change.
         """
-        build.check_memory(
-            self._config, self._nerf, self._devices, self._step.rays_per_pass, self._size
+        sizing.check_memory(
+            self._config,
+            self._plan,
+            self._nerf,
+            self._devices,
+            self._step.rays_per_pass,
+            self._size,
         )
 
     def config_rows(self) -> Iterable[Row]:
@@ -109,10 +114,15 @@ class Forecast:
         yield from self._memory_rows()
 
     def _memory_rows(self) -> Iterable[Row]:
-        need = build.memory_need(
-            self._config, self._nerf, self._devices, self._step.rays_per_pass, self._size
+        need = sizing.memory_need(
+            self._config,
+            self._plan,
+            self._nerf,
+            self._devices,
+            self._step.rays_per_pass,
+            self._size,
         )
-        free = build.available_memory(self._devices)
+        free = sizing.available_memory(self._devices)
         there = f", of {words.size(free)} that are free" if free else ""
         yield "memory", f"about {words.size(need.total)} a device{there}"
         state = need.params + need.gradients + need.moments
@@ -184,7 +194,7 @@ class Forecast:
         view = count.image(
             self._nerf,
             rays=self._size[1] * self._size[2],
-            rays_per_chunk=build.rays_per_chunk(self._config, self._nerf, self._devices),
+            rays_per_chunk=sizing.rays_per_chunk(self._config, self._nerf, self._devices),
             itemsize=count.itemsize(self.precision),
         )
         step_flops = last.cost.flops * self._devices.count

@@ -1,0 +1,141 @@
+"""What fits the hardware: rays at a time, and whether a config's training fits at all."""
+
+import math
+
+import ml_collections
+from absl import logging
+
+from inv_jax.cost import count as count_lib
+from inv_jax.cost import machine, memory
+from inv_jax.models.nerf import Nerf
+from inv_jax.train.parallel import Devices
+from inv_jax.train.plan import Plan
+from inv_jax.types import InvError
+
+Config = ml_collections.ConfigDict
+
+FrameSize = tuple[int, int, int]  # cameras that are trained on, height, width
+PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
+_CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
+
+
+def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> int:
+    """Rays through the network at once on a device.
+
+    Args:
+      nerf: The model.
+      devices: Its devices.
+      share: Rays that each of them takes of a step.
+      wanted: The config's; 0 chooses what the hardware likes.
+
+    Raises:
+      InvError: If `wanted` does not divide the share.
+    """
+    if wanted:
+        if wanted < 1 or share % min(wanted, share):
+            raise InvError(
+                f"train.rays_per_pass={wanted} does not divide the {share} rays that each of "
+                f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
+            )
+        return min(wanted, share)
+    most = max(_fitting_rays(nerf, devices, layers=nerf.mlp.depth + 5), 1)
+    best = max(n for n in range(1, share + 1) if share % n == 0 and n <= most)
+    if best * 4 <= min(most, share):
+        logging.warning(
+            "the %d rays of a device divide badly: passes of %d where %d would fit; a power of two "
+            "for train.rays_per_step is faster",
+            share,
+            best,
+            most,
+        )
+    return best
+
+
+def rays_per_chunk(config: Config, nerf: Nerf, devices: Devices) -> int:
+    """Rays rendered at once on a device: the config's, or what fits the hardware."""
+    wanted = config.eval.rays_per_chunk
+    if wanted < 0:
+        raise InvError(f"eval.rays_per_chunk={wanted}; want 1 or more, or 0 for automatic")
+    return wanted or max(64, min(16384, _fitting_rays(nerf, devices, layers=5)))
+
+
+def planned_frame(config: Config) -> FrameSize:
+    """Size of a frame where the capture is not there yet: the procedural one's."""
+    p = config.data.procedural
+    return max(1, p.num_cams - len(config.data.holdout)), p.height, p.width
+
+
+def memory_need(
+    config: Config,
+    training: Plan,
+    nerf: Nerf,
+    devices: Devices,
+    rays_per_pass: int,
+    size: FrameSize,
+) -> memory.Memory:
+    """Bytes that training needs on a device; arguments as of `check_memory`."""
+    return memory.of_training(
+        nerf,
+        phases=[phase.roles for phase in training.phases],
+        rays_per_pass=rays_per_pass,
+        rays_per_chunk=min(rays_per_chunk(config, nerf, devices), size[1] * size[2]),
+        frame_pixels=math.prod(size),
+        itemsize=count_lib.itemsize(nerf.mlp.precision),
+    )
+
+
+def available_memory(devices: Devices) -> int | None:
+    """Bytes that JAX may use of each device; None where nobody knows."""
+    if devices.platform != "cpu":
+        return devices.memory_bytes()
+    host = machine.host_memory()
+    return None if host is None else host[1] // len(devices.local_places)
+
+
+def check_memory(
+    config: Config,
+    training: Plan,
+    nerf: Nerf,
+    devices: Devices,
+    rays_per_pass: int,
+    size: FrameSize,
+) -> None:
+    """Refuses a config whose training cannot fit.
+
+    Args:
+      config: The config.
+      training: Its plan.
+      nerf: Its model.
+      devices: What it is to run on.
+      rays_per_pass: As the stepper has it.
+      size: Of a frame.
+
+    Raises:
+      InvError: With the setting to change.
+    """
+    share = max(1, config.train.rays_per_step // devices.count)
+    chunk = min(rays_per_chunk(config, nerf, devices), size[1] * size[2])
+    if config.data.layout == PROCEDURAL:
+        pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
+    else:
+        pixels = memory.Lever("data.factor", config.data.factor, "pixels", power=-2)
+    memory.check_fits(
+        memory_need(config, training, nerf, devices, rays_per_pass, size),
+        available_memory(devices),
+        [
+            pixels,
+            memory.Lever("train.rays_per_pass", rays_per_pass, "activations", 1, divides=share),
+            memory.Lever("eval.rays_per_chunk", chunk, "image", power=1),
+            memory.Lever("model.width", config.model.width, "moments", power=2),
+        ],
+        where=f"on each of {devices.describe()}",
+    )
+
+
+def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
+    """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
+    fine = nerf.coarse_samples + nerf.fine_samples
+    limit = devices.memory_bytes()
+    if devices.platform == "cpu" or limit is None:
+        return _CACHE_BYTES // (fine * nerf.mlp.width * 4)
+    return limit // 4 // ((nerf.coarse_samples + fine) * nerf.mlp.width * 4 * layers)
