@@ -312,7 +312,16 @@ class Playback:
     config: Config
     capture: Capture
     player: Player
-    is_main: bool  # whether this process is the one that writes
+    devices: Devices
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.devices.is_main
+
+    def wait_for_all(self) -> None:
+        """Waits until all processes of the job are here: the main one, behind its writing."""
+        self.devices.agree(False)
 
 
 def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
@@ -341,5 +350,5 @@ def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
         config,
         capture(config, workdir, num_frames),
         Player(source, renderer),
-        is_main=devices.is_main,
+        devices,
     )

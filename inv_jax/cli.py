@@ -148,6 +148,7 @@ def _run_alone(command: str, argv: list[str]) -> int:
         return _USAGE_ERROR
     except KeyboardInterrupt:
         print("inv-jax: interrupted", file=sys.stderr)
+        hosts.leave(128 + signal.SIGINT, at_once=True)
         return 128 + signal.SIGINT
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):

@@ -32,24 +32,29 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     flagged.join_processes(values)
     playback = build.playback(flagged.workdir(values), values.data_path)
     rows, table = evaluate(playback, cams=values.cams, frames=values.frames)
-    if not playback.is_main:
-        return 0
-    print(table)
-    if values.out:
-        report.write_json(pathlib.Path(values.out), rows)
+    if playback.is_main:
+        print(table)
+        if values.out:
+            report.write_json(pathlib.Path(values.out), rows)
+    playback.wait_for_all()
     return 0
 
 
 def evaluate(
     playback: build.Playback, *, cams: str, frames: str
 ) -> tuple[list[dict[str, Any]], str]:
-    """Measures stored frames against the capture's images; rows, and a table of them."""
-    capture = playback.capture
-    rows = []
+    """Measures stored frames against the capture's images; rows, and a table of them.
+
+    Of several processes all render, the main one measures; the others get no rows.
+    """
+    capture, rows = playback.capture, []
+    chosen = flagged.select_cams(cams, capture.train_cams, capture.test_cams)
     for frame in flagged.select_frames(playback.player.frames, frames):
-        images = np.asarray(capture.load(frame).images)
-        for cam in flagged.select_cams(cams, capture.train_cams, capture.test_cams):
+        images = np.asarray(capture.load(frame, chosen).images) if playback.is_main else None
+        for place, cam in enumerate(chosen):
             view = playback.player.view(frame, capture.cameras, cam)
-            rows.append({"frame": frame, "cam": cam, **measure(view, images[cam])})
+            if images is None:
+                continue
+            rows.append({"frame": frame, "cam": cam, **measure(view, images[place])})
             logging.info("frame %d cam%02d: %.2f dB", frame, cam, rows[-1]["psnr"])
     return rows, report.format_table(rows, ["frame", "cam", "psnr", "ssim"])

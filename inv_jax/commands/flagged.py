@@ -40,7 +40,12 @@ def define_processes(values: flags.FlagValues) -> None:
         "HOST:PORT of process 0, for a job of several processes. Under SLURM it is not needed.",
         flag_values=values,
     )
-    flags.DEFINE_integer("num_processes", 1, "Processes of the job.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_processes",
+        None,
+        "Processes of the job; 1: this one alone, whatever SLURM's environment says.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "process_id", 0, "Which of them this is; process 0 writes.", flag_values=values
     )
@@ -52,15 +57,18 @@ def join_processes(values: flags.FlagValues) -> None:
     Raises:
       InvError: If the flags contradict each other, or the others do not come.
     """
-    if values.num_processes != 1 and not values.coordinator:
+    count = values.num_processes
+    if count == 1:
+        return
+    if (count is None) == bool(values.coordinator):
         raise InvError(
-            f"--num_processes={values.num_processes} without --coordinator; give HOST:PORT of "
-            "process 0 to all of them"
+            f"--num_processes={count} and --coordinator={values.coordinator!r}: give both, the "
+            "same to all processes, or none of them"
         )
-    if values.coordinator:
-        place = hosts.Membership(values.coordinator, values.num_processes, values.process_id)
-    else:
+    if count is None:
         place = hosts.from_slurm(os.environ)
+    else:
+        place = hosts.Membership(values.coordinator, count, values.process_id)
     hosts.join(place)
     if place is not None and place.process_id > 0:
         logging.set_verbosity(logging.WARNING)  # what process 0 says is said for all

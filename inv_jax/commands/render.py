@@ -46,6 +46,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     )
     for path in paths:
         print(path)
+    playback.wait_for_all()
     return 0
 
 

@@ -31,6 +31,10 @@ class Watch:
 
     def listen(self) -> socket.socket:
         """Opens the main process's port; `getsockname` tells its number."""
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024
+            )
         return socket.create_server(("", 0), backlog=1024)
 
     def accept(self, listener: socket.socket, others: int) -> None:
@@ -40,11 +44,17 @@ class Watch:
           OSError: If one does not come within a minute.
         """
         listener.settimeout(_CONNECT_SECONDS)
+        missing = set(range(1, others + 1))
         with listener:
-            for _ in range(others):
+            while missing:
                 connection, _ = listener.accept()
-                connection.settimeout(None)
+                connection.settimeout(_CONNECT_SECONDS)
                 number = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
+                if number not in missing:  # a stranger
+                    connection.close()
+                    continue
+                missing.remove(number)
+                connection.settimeout(None)
                 self._watch(connection, number)
 
     def connect(self, host: str, port: int) -> None:

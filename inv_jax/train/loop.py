@@ -9,6 +9,7 @@ Several processes run this loop side by side. What they do next has to be the sa
 agreed before each dispatch: whether to stop, how many steps, how much of a picture.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import resource
@@ -102,6 +103,7 @@ class Trainer:
         self._compiled: set[tuple[str, ...]] = set()
         self._last_step_at: float | None = None  # when the frame before had its last step
         self._last_stored: int | None = None
+        self._waited = 0.0  # what earlier frames reported of the recorder's waiting
 
     def train(self) -> None:
         """Trains every frame that is not stored yet.
@@ -117,11 +119,14 @@ class Trainer:
         )
         with Progress(is_shown=self._devices.is_main) as progress:
             recorder.on_row = progress.show_row
+            total = [self._plan.phase(number).steps for number in frames]
+            num_done = len(standing.done)
+            progress.start_video(sum(total), sum(total[:num_done]), len(frames), num_done)
             try:
                 self._catch_up(standing.unseen)
                 self._train_frames(standing, progress)
-                recorder.finish(self._is_asked_to_stop)
-                recorder.wait()
+                self._see_to_the_end()
+                self._wait_for_writing()
             finally:
                 self._tracer.close()
 
@@ -132,18 +137,14 @@ class Trainer:
             logging.info("all %d frames are trained already", len(frames))
             return
         self._last_stored = done[-1] if done else None
-        total = [self._plan.phase(number).steps for number in frames]
-        progress.start_video(sum(total), sum(total[: len(done)]), len(frames), len(done))
         previous = resume.last_state(standing, self._initial, self._plan, self._stepper.optimizer)
         partial = standing.partial
-        for prepared in prefetch.frames_ahead(
-            self._capture,
-            left,
-            shown_cam=self._recorder.evaluator.cam,
-            place=self._place,
-        ):
-            previous = self._train_frame(prepared, previous, partial, progress)
-            partial = None
+        shown_cam = self._recorder.evaluator.cam
+        ahead = prefetch.frames_ahead(self._capture, left, shown_cam=shown_cam, place=self._place)
+        with contextlib.closing(ahead):
+            for prepared in ahead:
+                previous = self._train_frame(prepared, previous, partial, progress)
+                partial = None
 
     def _place(self, frame: Frame) -> Any:
         with parallel.out_of_memory_as_error("the pixels: raise data.factor or hold out cameras"):
@@ -162,15 +163,16 @@ class Trainer:
         phase = current.phase
         progress.start_frame(current.number, phase.name, phase.steps, current.step)
         self._compile(current, prepared.on_device)
-        if self._last_step_at is not None:
-            current.costs["gap_seconds"] = time.perf_counter() - self._last_step_at
         for target in self._stops(current.step, phase.steps):
             self._advance(current, prepared.on_device, target, progress)
             at_end = current.step == phase.steps
-            # The picture first: a run that is killed in between makes it again.
+            # The picture first: a run that is killed in between makes it again. One that is asked
+            # to stop within it goes on without it.
             if not at_end and self._due(self._settings.image_every, current.step):
                 params = jax.device_get(self._devices.first(current.state).params)
-                self._recorder.show_within(current.number, current.step, params, current.shown)
+                self._recorder.show_within(
+                    current.number, current.step, params, current.shown, self._is_asked_to_stop
+                )
             if not at_end and self._due(self._settings.save_every, current.step):
                 self._save_partial(current)
         self._last_step_at = time.perf_counter()
@@ -209,7 +211,8 @@ class Trainer:
             shown=prepared.shown,
             costs={
                 "input_wait_seconds": prepared.wait_seconds,
-                "checkpoint_wait_seconds": -self._recorder.wait_seconds,
+                "gap_seconds": 0.0,
+                "render_seconds": 0.0,
             },
         )
 
@@ -248,14 +251,19 @@ class Trainer:
             stop, count, chunks = self._devices.agree(self._should_stop(), count, chunks)
             if stop:
                 self._save_partial(current)
-                self._recorder.wait()
+                self._wait_for_writing()
                 raise Stopped(
                     f"stopped in frame {current.number} after step {current.step} of "
                     f"{current.phase.steps}; the same command goes on from there"
                 )
+            start = time.perf_counter()
             self._recorder.render(chunks)
+            current.costs["render_seconds"] += time.perf_counter() - start
             self._tracer.before_dispatch()
             start = time.perf_counter()
+            if self._last_step_at is not None:
+                current.costs["gap_seconds"] = start - self._last_step_at
+                self._last_step_at = None
             current.state = self._dispatch(current, frame, count)
             seconds = time.perf_counter() - start
             current.step += count
@@ -310,8 +318,8 @@ class Trainer:
         """Hands a trained frame over; its params and optimizer state, for the next one."""
         state: TrainState = jax.device_get(self._devices.first(current.state))
         phase, costs = current.phase, current.costs
-        self._recorder.finish()  # the view of the frame before, if frames are short
-        costs["checkpoint_wait_seconds"] += self._recorder.wait_seconds
+        waited = self._recorder.wait_seconds
+        costs["checkpoint_wait_seconds"], self._waited = waited - self._waited, waited
         steps_per_second = phase.steps / current.seconds
         metadata = {
             "frame": current.number,
@@ -333,9 +341,34 @@ class Trainer:
             trained=phase.roles,
             metadata=metadata,
         )
-        self._recorder.show(current.number, state.params, current.shown, metadata)
         self._last_stored = current.number
+        self._see_to_the_end()  # of the frame before, if frames are short
+        self._recorder.show(current.number, state.params, current.shown, metadata)
         return state.params, state.opt_state
+
+    def _see_to_the_end(self) -> None:
+        """Renders what is left of the pending view.
+
+        Raises:
+          Stopped: If asked to; the frame is stored.
+        """
+        stops: list[bool] = []
+
+        def should_stop() -> bool:
+            stops.append(self._is_asked_to_stop())
+            return stops[-1]
+
+        self._recorder.finish(should_stop)
+        if stops and stops[-1]:
+            self._recorder.drop()
+            self._wait_for_writing()
+            raise Stopped(
+                "stopped while rendering a frame that is stored; the same command goes on"
+            )
+
+    def _wait_for_writing(self) -> None:
+        """All processes wait until the main one has written what was handed over, or fail as it."""
+        self._devices.from_main(self._recorder.wait)
 
     def _catch_up(self, unseen: list[int]) -> None:
         """Makes rows and images of stored frames that a killed run did not get to."""
@@ -348,7 +381,7 @@ class Trainer:
             metadata.pop("holds")
             truth = np.asarray(self._capture.load(number, (cam,)).images)[0]
             self._recorder.show(number, params, truth, metadata)
-            self._recorder.finish(self._is_asked_to_stop)
+            self._see_to_the_end()
 
 
 def _psnr(mse: Any) -> float:

@@ -20,10 +20,10 @@ import numpy as np
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.eval.evaluate import Evaluator
-from inv_jax.render.view import PendingView
+from inv_jax.render.view import PendingView, View
 from inv_jax.train.background import Background
 from inv_jax.train.journal import Journal
-from inv_jax.types import Params, Stopped
+from inv_jax.types import Params
 
 _RENDER_SHARE = 0.2  # part of a dispatch's time that a pending view may take
 
@@ -118,13 +118,26 @@ class Recorder:
           truth: Image of the shown camera, (H, W, 3) uint8.
           row: What the journal is to say besides the view's measures.
         """
-        self.finish()
+        assert self._viewed is None, "finish the view before"
         self._viewed = _Viewed(number, self.evaluator.start(params), truth, row)
 
-    def show_within(self, number: int, step: int, params: Params, truth: np.ndarray) -> None:
-        """Renders a view from within a frame, at once, and keeps the params it was made with."""
+    def show_within(
+        self,
+        number: int,
+        step: int,
+        params: Params,
+        truth: np.ndarray,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Renders a view from within a frame, at once, and keeps the params it was made with.
+
+        Asked to stop, it leaves the picture out.
+        """
         pending = self.evaluator.start(params)
-        pending.advance(pending.chunks_left)
+        while pending.chunks_left:
+            if should_stop():
+                return
+            pending.advance()
         view = pending.view()
         if self.store is not None:
             store = self.store
@@ -137,7 +150,8 @@ class Recorder:
             return 0
         if not self._chunk_seconds:
             return 1
-        return max(1, int(_RENDER_SHARE * seconds / self._chunk_seconds))
+        wanted = max(1, int(_RENDER_SHARE * seconds / self._chunk_seconds))
+        return min(wanted, self._viewed.view.chunks_left)
 
     def render(self, chunks: int) -> None:
         """Renders some chunks of the pending view; behind the last one it is measured and noted."""
@@ -152,34 +166,37 @@ class Recorder:
         if pending.chunks_left:
             return
         viewed, self._viewed = self._viewed, None
-        view = pending.view()
+        view, seconds = pending.view(), pending.seconds
         if self.store is not None:
-            self._background.run(lambda: self._note(viewed, view))
+            number, truth, row = viewed.number, viewed.truth, viewed.row
+            self._background.run(lambda: self._note(number, view, truth, row, seconds))
 
     def finish(self, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Renders what is left of the pending view.
-
-        Raises:
-          Stopped: If `should_stop` says so.
-        """
-        while self._viewed is not None:
-            if should_stop():
-                raise Stopped(
-                    f"stopped while rendering frame {self._viewed.number}, which is stored; the "
-                    "same command goes on"
-                )
+        """Renders what is left of the pending view, as long as `should_stop` does not say so."""
+        while self._viewed is not None and not should_stop():
             self.render(1)
 
-    def _note(self, viewed: _Viewed, view: Any) -> None:
+    def drop(self) -> None:
+        """Forgets the pending view; the next start makes it up."""
+        self._viewed = None
+
+    def _note(
+        self,
+        number: int,
+        view: View,
+        truth: np.ndarray,
+        row: Mapping[str, Any],
+        render_seconds: float,
+    ) -> None:
         start = time.perf_counter()
-        measures = self.evaluator.finish(viewed.number, view, viewed.truth)
-        seconds = viewed.view.seconds + time.perf_counter() - start
+        measures = self.evaluator.finish(number, view, truth)
+        seconds = render_seconds + time.perf_counter() - start
         assert self.store is not None and self.journal is not None
         row = {
-            **viewed.row,
+            **row,
             **measures,
             "eval_seconds": round(seconds, 3),
-            "structure_bytes": self.store.role_bytes(viewed.number, params_lib.STRUCTURE),
+            "structure_bytes": self.store.role_bytes(number, params_lib.STRUCTURE),
         }
         self.journal.write(row)
         self.on_row(row)

@@ -32,8 +32,10 @@ class Tracer:
         self._dispatches += 1
 
     def close(self) -> None:
-        """Ends the trace, if one is being made."""
+        """Ends the trace, if one is being made; says so if there was nothing to trace."""
         if self._is_on:
             jax.profiler.stop_trace()
             self._is_on = False
-            logging.info("the trace of %d dispatches is in %s", _COUNT, self._folder)
+            logging.info("a trace of dispatches is in %s", self._folder)
+        elif self._folder is not None and self._dispatches <= _FIRST:
+            logging.warning("too few dispatches for a trace; %s is not written", self._folder)

@@ -25,8 +25,10 @@ def test_tasks_are_done_in_order_on_another_thread(background):
 
 
 def test_the_caller_does_not_wait_for_a_task(background):
-    gate = threading.Event()
-    background.run(gate.wait)  # it would never end if `run` waited for it
+    gate, seconds = threading.Event(), 5.0
+    start = time.perf_counter()
+    background.run(lambda: gate.wait(seconds))
+    assert time.perf_counter() - start < seconds / 2
     gate.set()
     background.wait()
 

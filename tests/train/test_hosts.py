@@ -45,13 +45,40 @@ def test_tasks_that_see_the_same_devices_divide_them():
     [
         {"SLURM_STEP_TASKS_PER_NODE": "1(x6)", "SLURM_LOCALID": "0", "SLURM_NODEID": "3"},
         {"SLURM_GPUS_PER_TASK": "1"},
-        {"CUDA_VISIBLE_DEVICES": "0"},
+        {"SLURM_TRES_PER_TASK": "cpu=4,gres/gpu=2"},
+        {"SLURM_STEP_GPUS": "0-7"},
+        {"CUDA_VISIBLE_DEVICES": ""},
     ],
-    ids=["alone on its node", "bound by SLURM", "fewer devices than tasks"],
+    ids=["alone on its node", "by GPUs", "by resources", "shown a part", "no devices"],
 )
 def test_a_task_that_sees_its_own_devices_takes_all_of_them(changes):
     place = hosts.from_slurm({**_STEP, "CUDA_VISIBLE_DEVICES": "0,1,2,3", **changes})
     assert place.local_devices is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SLURM_TRES_PER_TASK": "cpu=4"},  # what --cpus-per-task leaves
+        {"SLURM_GPUS_PER_TASK": "2", "SLURM_STEP_GPUS": "4-7"},  # with --gpu-bind=none
+        {"CUDA_VISIBLE_DEVICES": "GPU-8f3a-1,GPU-8f3a-2,GPU-0-1,GPU-0-2"},
+    ],
+    ids=["cores are bound", "devices are not bound", "devices have names"],
+)
+def test_options_that_bind_no_devices_leave_them_to_be_divided(changes):
+    place = hosts.from_slurm({**_STEP, "CUDA_VISIBLE_DEVICES": "0,1,2,3", **changes})
+    assert place.local_devices == (2, 3)
+
+
+def test_more_tasks_than_devices_are_an_error():
+    with pytest.raises(InvError, match="2 tasks of a node see 1 devices"):
+        hosts.from_slurm({**_STEP, "CUDA_VISIBLE_DEVICES": "0"})
+
+
+@pytest.mark.parametrize("changes", [{"SLURM_HET_SIZE": "2"}, {"SLURM_NODEID": "7"}])
+def test_an_environment_that_does_not_add_up_is_an_error(changes):
+    with pytest.raises(InvError):
+        hosts.from_slurm({**_STEP, **changes})
 
 
 @pytest.mark.parametrize(

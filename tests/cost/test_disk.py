@@ -1,0 +1,55 @@
+"""Bytes on disk against what the store writes."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
+from inv_jax.cost import disk
+from inv_jax.models.mlp import NerfMlp
+from inv_jax.models.nerf import Nerf
+from inv_jax.train import optimizer
+
+STRUCTURE = (params_lib.STRUCTURE,)
+
+
+def _folder_bytes(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "mlp", [NerfMlp(), NerfMlp(width=64, depth=4, structure_layers=1)], ids=["full", "small"]
+)
+def test_counted_bytes_are_what_the_store_writes_within_five_percent(mlp, tmp_path):
+    nerf = Nerf(mlp)
+    params = jax.device_get(nerf.init(jax.random.key(0)))
+    tx = optimizer.make_optimizer(params.keys(), 2.0)
+    rng = np.random.default_rng(0)
+    states = {
+        roles: {
+            path: np.float32(1e-4 * rng.normal(size=np.shape(leaf))) if np.ndim(leaf) else leaf
+            for path, leaf in params_lib.flatten(
+                tx.init(params_lib.split(params, roles)[0])
+            ).items()
+        }
+        for roles in (params_lib.ROLES, STRUCTURE)
+    }
+    store = FrameStore(tmp_path, writable=True)
+    store.save(
+        1, params, states[params_lib.ROLES], trained=params_lib.ROLES, metadata={"loss": 0.1}
+    )
+    store.save(2, params, states[STRUCTURE], trained=STRUCTURE, metadata={"loss": 0.1})
+    store.close()
+
+    counted = disk.of_run(nerf, roles=STRUCTURE, view_pixels=0, saves_within=False)
+    first, second = (_folder_bytes(tmp_path / "frames" / f"{n:06d}") for n in (1, 2))
+    assert first == pytest.approx(counted.frame + counted.color, rel=0.05)
+    assert second == pytest.approx(counted.frame + counted.newest, rel=0.05)
+
+
+def test_a_run_has_its_shared_layers_once_for_all_frozen_frames():
+    made = disk.Disk(frame=10, color=100, pictures=5, newest=1000)
+    assert made.run(frames=30, color_frames=3) == 30 * 15 + 3 * 100 + 1000

@@ -1,0 +1,175 @@
+"""The benches run, at sizes that say nothing, and their rows have what they promise."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_NETWORK = ("--width=8", "--depth=2", "--samples=4")
+_FRAME = "--pixels=2,12,16"
+_THEATRE = ("--image=16x12", "--cams=3")
+_FLOORS = {"floor_seconds", "matrix_rate", "memory_rate", "fraction", "flops", "bytes_fused"}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory) -> pathlib.Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture
+def bench(tmp_path, compiled):
+    """`bench(name, *flags)`: the rows that a bench prints, by the name they go under."""
+
+    def run(name: str, *flags: str, devices: int = 1) -> dict[str, list[dict]]:
+        environment = {
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "JAX_COMPILATION_CACHE_DIR": str(compiled),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        done = subprocess.run(
+            [sys.executable, str(_ROOT / "scripts" / f"{name}.py"), *flags],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        rows: dict[str, list[dict]] = {}
+        for line in done.stdout.splitlines():
+            if line.startswith("{"):
+                row = json.loads(line)
+                rows.setdefault(row["bench"], []).append(row)
+        return rows
+
+    return run
+
+
+def test_bench_step_has_both_phases_and_a_trace(bench, tmp_path):
+    found = bench(
+        "bench_step",
+        *_NETWORK,
+        _FRAME,
+        "--rays=32",
+        "--precision=float32,bfloat16",
+        "--rounds=2",
+        "--seconds=0.01",
+        f"--trace={tmp_path / 'trace'}",
+    )
+    names = [(row["phase"], row["precision"]) for row in found["step"]]
+    assert names == [
+        (phase, precision)
+        for precision in ("float32", "bfloat16")
+        for phase in ("warmup", "transfer")
+    ]
+    for row in found["step"]:
+        assert row.keys() >= _FLOORS
+        assert 0 < row["seconds_min"] <= row["seconds"] <= row["seconds_max"]
+        # Small networks spend much on what is not counted here; tests/cost has the large ones.
+        assert 0.5 < row["flops_compiler"] / row["flops"] < 2
+    for trace in found["trace"]:
+        assert trace["busy_seconds"] == pytest.approx(
+            trace["product_seconds"] + trace["other_seconds"], rel=1e-3
+        )
+        assert trace["product_seconds"] > 0
+        assert trace["top"][0]["seconds"] >= trace["top"][-1]["seconds"] > 0
+
+
+def test_bench_step_sweeps_over_passes(bench):
+    rows = bench(
+        "bench_step",
+        *_NETWORK,
+        _FRAME,
+        "--rays=32",
+        "--sweep",
+        "--phases=transfer",
+        "--rounds=1",
+        "--seconds=0.01",
+    )["step"]
+    assert [row["rays_per_pass"] for row in rows] == [8, 16, 32]
+
+
+def test_bench_step_begins_no_case_without_time(bench):
+    rows = bench("bench_step", *_NETWORK, _FRAME, "--rays=32", "--budget=0.001")
+    assert "step" not in rows
+
+
+def test_bench_render_says_what_a_whole_image_would_take(bench):
+    (row,) = bench("bench_render", *_NETWORK, "--size=16x12", "--rounds=1")["render"]
+    assert row.keys() >= _FLOORS
+    assert row["image"] == [12, 16]
+    whole = 1352 * 1014 / (16 * 12)
+    assert row["full_image_seconds"] == pytest.approx(whole * row["seconds"], rel=1e-3)
+
+
+def test_bench_scaling_compares_devices_of_one_process(bench):
+    rows = bench("bench_scaling", *_NETWORK, _FRAME, "--rays=32", "--devices=1,2", "--rounds=1")[
+        "scaling"
+    ]
+    assert [(row["kind"], row["devices"], row["rays"]) for row in rows] == [
+        ("strong", 1, 32),
+        ("strong", 2, 32),
+        ("weak", 1, 32),
+        ("weak", 2, 64),
+    ]
+    assert rows[0]["speedup"] == 1
+    assert all("share" in row["note"] for row in rows)  # simulated devices are no real ones
+
+
+def test_bench_scaling_compares_processes(bench):
+    rows = bench("bench_scaling", *_NETWORK, _FRAME, "--rays=32", "--processes=1,2", "--rounds=1")[
+        "scaling"
+    ]
+    assert [(row["processes"], row["devices"]) for row in rows] == [(1, 1), (2, 2)] * 2
+
+
+def test_bench_pipeline_reports_the_gap_between_frames(bench, tmp_path):
+    found = bench("bench_pipeline", *_THEATRE, "--frames=3", "--steps=50", "--rays=32")
+    assert [row["frame"] for row in found["frame"]] == [1, 2, 3]
+    (summary,) = found["pipeline"]
+    gaps = [row["gap_seconds"] for row in found["frame"][1:]]
+    assert summary["gap_seconds_max"] == pytest.approx(max(gaps), rel=1e-3)
+    assert summary["gap_fraction"] == pytest.approx(max(gaps) / 50, rel=1e-3)
+
+
+def test_bench_memory_has_a_line_per_frame_and_a_slope(bench):
+    found = bench("bench_memory", *_NETWORK, *_THEATRE, "--frames=7", "--steps=1")
+    assert [row["frame"] for row in found["memory_frame"]] == list(range(1, 8))
+    (summary,) = found["memory"]
+    assert summary["frame_bytes"] == 3 * 2 * 12 * 16
+    assert len(summary["rss_mib"]) == 7
+    assert "growth_bytes_per_frame" in summary
+    for row in found["memory_frame"]:
+        assert row["image_bytes"] in (summary["frame_bytes"], 2 * summary["frame_bytes"])
+
+
+def test_bench_all_keeps_what_there_was_in_time(bench, tmp_path):
+    """With 60 seconds for the first bench alone, it begins no case, or is stopped."""
+    out = tmp_path / "out"
+    bench_all = [sys.executable, str(_ROOT / "scripts" / "bench_all.py"), f"--out={out}"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    done = subprocess.run(
+        [*bench_all, "--only=render", "--seconds=25"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    report = json.loads((out / "bench.json").read_text())
+    (result,) = report["benches"]
+    assert result["name"] == "render"
+    assert (done.returncode == 0) == (result["status"] == "done")
+    assert result["seconds"] < 30
+    table = (out / "table.md").read_text()
+    assert done.stdout == table
+    assert "bench_render.py" in table

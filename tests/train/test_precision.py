@@ -1,0 +1,58 @@
+"""Training in every precision: what is stored, what is said, what a run may not change."""
+
+import jax
+import numpy as np
+import pytest
+from absl import logging
+
+from inv_jax import params as params_lib
+from inv_jax.types import InvError
+
+_ONE_FRAME = {"data.num_frames": 1, "model.width": 16, "train.warmup_steps": 40}
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """Lines of the log, as they are said."""
+    lines = []
+    monkeypatch.setattr(
+        logging, "info", lambda text, *args: lines.append(text % args if args else str(text))
+    )
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ("float32", "in float32, "),
+        ("tf32", "in float32 (model.precision=tf32 is for GPUs; a CPU computes in float32), "),
+        ("bfloat16", "in bfloat16, "),
+    ],
+)
+def test_params_stay_float32_and_the_log_says_what_they_are_multiplied_in(
+    precision, said, train, tmp_path, logged
+):
+    reference = train(tmp_path / "float32", _ONE_FRAME)
+    store = train(tmp_path / "run", {**_ONE_FRAME, "model.precision": precision})
+    assert [said in line for line in logged if line.startswith("training on")][-1]
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(store.params(1)))
+    assert all(
+        leaf.dtype == np.float32 for leaf in store.optimizer(1).values() if leaf.dtype.kind == "f"
+    )
+    loss, expected = (s.metadata(1)["loss"] for s in (store, reference))
+    assert abs(loss / expected - 1) < 0.02
+    same = [
+        np.array_equal(x, y)
+        for x, y in zip(
+            params_lib.flatten(store.params(1)).values(),
+            params_lib.flatten(reference.params(1)).values(),
+            strict=True,
+        )
+    ]
+    assert not any(same) if precision == "bfloat16" else all(same)
+
+
+def test_a_run_keeps_its_precision(train, tmp_path):
+    train(tmp_path, _ONE_FRAME)
+    with pytest.raises(InvError, match=r"model\.precision \(float32 there, bfloat16 here\)"):
+        train(tmp_path, {**_ONE_FRAME, "model.precision": "bfloat16"})
