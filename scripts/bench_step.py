@@ -26,7 +26,7 @@ import pathlib
 from absl import app, flags, logging
 from benching import rows, setups, traces
 
-from inv_jax import build
+from inv_jax import build, sizing
 from inv_jax import params as params_lib
 from inv_jax.cost import count, memory, trial
 from inv_jax.cost.products import Floor
@@ -107,7 +107,7 @@ class Bench:
         """Rays per pass worth trying: powers of two that divide the share and fit."""
         nerf, _ = self._build(case)
         share = case.rays // self._devices.count
-        most = _MOST_BYTES * (build.available_memory(self._devices) or float("inf"))
+        most = _MOST_BYTES * (sizing.available_memory(self._devices) or float("inf"))
         powers = [2**i for i in range(3, 20) if share % 2**i == 0]
         return [n for n in powers if memory.activations(nerf, n, _ROLES[case.phase]) < most]
 

@@ -185,12 +185,12 @@ class NerfMlp(nn.Module):
         views_kernel, views_bias = layers["views_0"]
         # Not two slices: XLA's CPU backend (jax 0.10.2) crashes on the sum that is their gradient.
         from_feature, from_direction = jnp.split(views_kernel, [self.width])
+        mixed = matmul(hidden, linear.matmul(feature_kernel, from_feature, 1, "float32"))
+        bias = linear.matmul(feature_bias[None], from_feature, 1, "float32")[0] + views_bias
         # The direction is the ray's: its part is computed once a ray, not once a sample.
         directions = encodings.octaves(_as_matrix(viewdirs, axis), self.direction_octaves, axis)
         per_ray = linear.matmul(directions, from_direction, axis, "float32")
-        per_ray = linear.add_bias(per_ray, feature_bias @ from_feature + views_bias, axis)
-        to_views = linear.matmul(feature_kernel, from_feature, 1, "float32")
-        mixed = matmul(hidden, to_views)
+        per_ray = linear.add_bias(per_ray, bias, axis)
         hidden = relu(mixed + jnp.repeat(per_ray, positions.shape[-2], axis=1 - axis))
         rgb = affine(hidden, layers["rgb"])
         return density.reshape(positions.shape[:-1]), _as_points(rgb, positions.shape, axis)

@@ -1,11 +1,13 @@
 """The NeRF network against the textbook: one point, one layer, one concatenation at a time."""
 
 import dataclasses
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from jax.extend.core import jaxprs_in_params
 from jax.test_util import check_grads
 
@@ -281,6 +283,28 @@ def test_in_bfloat16_only_products_and_what_lies_between_layers_are_bfloat16():
         }
     stored = [eqn.outvars[0].aval.dtype.name for eqn in equations(jaxpr, "custom_vjp_call")]
     assert stored.count("bfloat16") == mlp.depth + 1  # behind each ReLU
+
+
+@pytest.mark.parametrize(
+    ("precision", "asked"), [("float32", lax.Precision.HIGHEST), ("tf32", lax.Precision.HIGH)]
+)
+def test_every_product_and_gradient_asks_for_its_precision(precision, asked):
+    """JAX's default on a GPU is TF32, which would creep in wherever nothing is asked for."""
+    mlp = dataclasses.replace(SMALL, precision=precision, skip_layer=0)
+    params, positions, viewdirs = as_float32(random_params(mlp), *points())
+
+    def loss(params):
+        density, rgb = mlp.apply({"params": params}, positions, viewdirs)
+        return jnp.sum(density) + jnp.sum(rgb)
+
+    jaxpr = jax.make_jaxpr(jax.grad(loss))(params).jaxpr
+    products = [eqn.params["precision"] for eqn in equations(jaxpr, "dot_general")]
+    # Each product has two gradients. At every point: the trunk's (one more for the skip) and those
+    # of density, color and rgb. In float32 in any case: the three that are done once a ray or call.
+    at_points, others = 3 * (mlp.depth + 1 + 3), 3 * 3
+    assert Counter(products) == Counter(
+        [(asked, asked)] * at_points + [(lax.Precision.HIGHEST,) * 2] * others
+    )
 
 
 def test_bfloat16_gradients_point_where_float32_ones_do():

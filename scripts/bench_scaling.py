@@ -1,0 +1,172 @@
+r"""Rays a second on 1, 2, 4, ... devices: one batch shared, and one batch each.
+
+    python scripts/bench_scaling.py                     # devices 1, 2, 4, ... as there are
+    python scripts/bench_scaling.py --devices=1,2,4     # on a CPU they are simulated
+    python scripts/bench_scaling.py --processes=1,2     # processes on this machine, joined
+
+One JSON line per case: `strong` splits the same `--rays` over the devices, `weak` gives each as
+many. `speedup` is over the first case of the same kind; devices of their own would make it
+`ideal_speedup`. Simulated devices share the machine's cores, which one device has all of already:
+their ideal is 1, and what is measured is what splitting costs.
+
+Each number of simulated devices, and each process, is a process that this script starts.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import jax
+from absl import app, flags, logging
+from benching import rows, setups
+
+from inv_jax import build
+from inv_jax import params as params_lib
+from inv_jax.cost import trial
+from inv_jax.train import hosts
+from inv_jax.train.parallel import Devices
+
+_DEVICES = flags.DEFINE_list("devices", None, "Default: powers of two; on a CPU 1, 2, 4.")
+_PROCESSES = flags.DEFINE_list("processes", [], "Processes to share the devices; default: one.")
+_RAYS = flags.DEFINE_integer("rays", 1024, "Rays a step: of all devices (strong), of each (weak).")
+_PIXELS = flags.DEFINE_list("pixels", ["4", "254", "338"], "Cameras, height, width of a frame.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of timing.")
+_STEPS = flags.DEFINE_integer("steps", 0, "Steps in a timed dispatch; 0: 2, or 50 on a GPU.")
+_TIMEOUT = flags.DEFINE_float("timeout", 280.0, "Seconds that a case's process may take.")
+# For the processes that this script starts.
+_CHILD = flags.DEFINE_string("child", "", "Measures in this process: `strong` or `weak`.")
+_PLACE = flags.DEFINE_integer("place", 0, "This process among those of the case.")
+_PORT = flags.DEFINE_integer("port", 0, "Where they meet.")
+
+_SIMULATED = "--xla_force_host_platform_device_count"
+
+
+def measure(kind: str, devices: Devices) -> dict[str, object]:
+    """Times the step on these devices."""
+    rays = _RAYS.value * (devices.count if kind == "weak" else 1)
+    config = setups.config(
+        train__rays_per_step=rays,
+    )
+    nerf = build.model(config)
+    stepper = build.stepper(config, nerf, devices)
+    placed = devices.replicate(trial.random_frame(*map(int, _PIXELS.value)))
+    step = trial.Trial(stepper, devices, params_lib.ROLES, *placed)
+    steps = _STEPS.value or (2 if devices.platform == "cpu" else 50)
+    step.seconds(1)
+    times = rows.in_turn(_ROUNDS.value, step=lambda: step.seconds(steps))["step"]
+    return {
+        "case": f"{kind}, {devices.describe()}",
+        "kind": kind,
+        "devices": devices.count,
+        "processes": jax.process_count(),
+        "rays": rays,
+        "rays_per_pass": stepper.rays_per_pass,
+        "width": nerf.mlp.width,
+        **times.row(),
+        "rays_per_second": rays / times.median,
+        "on_cpu": devices.platform == "cpu",
+    }
+
+
+def run_case(kind: str, devices: int, processes: int) -> dict[str, object] | None:
+    """Starts the processes of a case; the row that the first one printed."""
+    flags_of_case = [item for item in sys.argv[1:] if not item.startswith(("--dev", "--proc"))]
+    command = [sys.executable, __file__, *flags_of_case, f"--child={kind}", f"--devices={devices}"]
+    command += [f"--processes={processes}", f"--port={_free_port()}"]
+    environment = dict(os.environ)
+    if jax.default_backend() == "cpu":
+        kept = [f for f in environment.get("XLA_FLAGS", "").split() if _SIMULATED not in f]
+        environment["XLA_FLAGS"] = " ".join([*kept, f"{_SIMULATED}={devices // processes}"])
+    started = [
+        subprocess.Popen(
+            [*command, f"--place={place}"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for place in range(processes)
+    ]
+    try:
+        outputs = [process.communicate(timeout=_TIMEOUT.value)[0] for process in started]
+    except subprocess.TimeoutExpired:
+        rows.say(f"{kind} on {devices} devices took more than {_TIMEOUT.value:.0f} s")
+        return None
+    finally:
+        for process in started:
+            process.kill()
+    if any(process.returncode for process in started):
+        rows.say(f"{kind} on {devices} devices in {processes} processes failed")
+        return None
+    return json.loads(outputs[0].splitlines()[-1])
+
+
+def child() -> None:
+    """Measures one case, in one process of it."""
+    processes = int(_PROCESSES.value[0])
+    wanted = int(_DEVICES.value[0])
+    if processes > 1:
+        mine = wanted // processes
+        local = tuple(range(_PLACE.value * mine, (_PLACE.value + 1) * mine))
+        is_gpu = os.environ.get("JAX_PLATFORMS", "") != "cpu" and _has_gpu()
+        hosts.join(
+            hosts.Membership(
+                f"127.0.0.1:{_PORT.value}", processes, _PLACE.value, local if is_gpu else None
+            )
+        )
+    row = measure(_CHILD.value, Devices(jax.devices()[:wanted]))
+    if _PLACE.value == 0:
+        sys.stdout.write(json.dumps(row) + "\n")
+        sys.stdout.flush()
+    hosts.leave(0)
+
+
+def _has_gpu() -> bool:
+    """Without touching JAX, which must not be used before processes are joined."""
+    return os.path.exists("/dev/nvidia0")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _cases() -> Iterator[tuple[int, int]]:
+    """Devices and processes of each case."""
+    on_cpu = jax.default_backend() == "cpu"
+    if _PROCESSES.value:
+        each = int(_DEVICES.value[0]) if _DEVICES.value else 1
+        yield from ((each * int(n), int(n)) for n in _PROCESSES.value)
+        return
+    most = 4 if on_cpu else jax.device_count()
+    default = [2**i for i in range(10) if 2**i <= most]
+    yield from ((int(n), 1) for n in _DEVICES.value or default)
+
+
+def main(_: list[str]) -> None:
+    if _CHILD.value:
+        child()
+        return
+    for kind in ("strong", "weak"):
+        first: dict[str, float] | None = None
+        for devices, processes in _cases():
+            # Where the devices are this process's own, no other one could have them.
+            is_ours = jax.default_backend() != "cpu" and processes == 1
+            if is_ours:
+                row = measure(kind, Devices(jax.devices()[:devices]))
+            else:
+                row = run_case(kind, devices, processes)
+            if row is None:
+                continue
+            first = first or {"rate": row["rays_per_second"], "devices": row["devices"]}
+            on_cpu = row.pop("on_cpu")
+            row["speedup"] = row["rays_per_second"] / first["rate"]
+            row["ideal_speedup"] = 1.0 if on_cpu else row["devices"] / first["devices"]
+            if on_cpu:
+                row["note"] = f"simulated devices share {os.cpu_count()} cores"
+            rows.emit("scaling", Devices(jax.local_devices()[:1]), row)
+
+
+if __name__ == "__main__":
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
