@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import app, flags
-from benching import ROOT, rows, table
+from benching import ROOT, hosts, rows, table
 
 from inv_jax.cost import machine
 
@@ -98,16 +98,6 @@ def cpu_tasks(capture: pathlib.Path, out: pathlib.Path) -> list[Task]:
         Task("scaling", "bench_scaling.py", ("--width=64", "--rounds=3"), 110),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 90, needs_capture=True),
     ]
-
-
-def platform() -> tuple[str, int, str]:
-    """Platform, devices and their kind; asked of a process that ends, so that memory is free."""
-    code = "import jax; d = jax.devices(); print(d[0].platform, len(d), d[0].device_kind)"
-    found = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
-    )
-    name, count, kind = found.stdout.split(maxsplit=2)
-    return name, int(count), kind.strip()
 
 
 def start_capture(capture: pathlib.Path, log: pathlib.Path) -> subprocess.Popen | None:
@@ -194,7 +184,7 @@ def main(_: list[str]) -> int:
     out = pathlib.Path(_OUT.value).absolute()
     (out / "logs").mkdir(parents=True, exist_ok=True)
     capture = pathlib.Path(_CAPTURE.value).absolute() if _CAPTURE.value else out / "theatre"
-    name, count, kind = platform()
+    name, count, kind = hosts.platform()
     tasks = cpu_tasks(capture, out) if name == "cpu" else gpu_tasks(capture, out, count)
     tasks = [task for task in tasks if not _ONLY.value or task.name in _ONLY.value]
     report: dict[str, Any] = {

@@ -8,7 +8,8 @@ memory depends on neither. One JSON line per frame: `rss_bytes` is the process's
 frame's row is written, `peak_bytes` its highest so far, `image_bytes` what the pixels of the
 training cameras take on the first device (3 bytes each, for one frame or two). The last line has
 the whole series in MiB and `growth_bytes_per_frame`, the slope of a straight line through all
-frames behind the first `--skip`; compare it with `frame_bytes`. On a GPU `device_peak_bytes` is
+frames but the first `--skip`, while memory fills, and the last three, when no frame follows any
+more; compare it with `frame_bytes`. On a GPU `device_peak_bytes` is
 the device's own count.
 
 The capture is the procedural one, made first if it is not there: its first frame is rendered (some
@@ -32,6 +33,8 @@ from inv_jax.train.parallel import Devices
 _FRAMES = flags.DEFINE_integer("frames", 6, "Frames to train.")
 _STEPS = flags.DEFINE_integer("steps", 2, "Steps a frame.")
 _SKIP = flags.DEFINE_integer("skip", 0, "Frames before the slope; 0: a fifth, at least 3.")
+
+_LAST = 3  # frames that have fewer behind them in the pipeline
 
 
 def resident_bytes() -> int:
@@ -72,8 +75,8 @@ class _Measured(Journal):
 
 
 def slope(series: list[int], skip: int) -> float:
-    """Of a straight line through what comes behind the first `skip`; NaN for fewer than three."""
-    left = np.asarray(series[skip:], np.float64)
+    """Of a straight line through all but the first and last; NaN for fewer than three."""
+    left = np.asarray(series[skip:-_LAST], np.float64)
     if len(left) < 3:
         return float("nan")
     return float(np.polyfit(np.arange(len(left)), left, 1)[0])

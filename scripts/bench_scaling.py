@@ -9,7 +9,7 @@ many. `speedup` is over the first case of the same kind; devices of their own wo
 `ideal_speedup`. Simulated devices share the machine's cores, which one device has all of already:
 their ideal is 1, and what is measured is what splitting costs.
 
-Each number of simulated devices, and each process, is a process that this script starts.
+Each case is a process that this script starts, or several.
 """
 
 import json
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 import jax
 from absl import app, flags, logging
+from benching import hosts as host
 from benching import rows, setups
 
 from inv_jax import build
@@ -40,6 +41,7 @@ _TIMEOUT = flags.DEFINE_float("timeout", 280.0, "Seconds that a case's process m
 _CHILD = flags.DEFINE_string("child", "", "Measures in this process: `strong` or `weak`.")
 _PLACE = flags.DEFINE_integer("place", 0, "This process among those of the case.")
 _PORT = flags.DEFINE_integer("port", 0, "Where they meet.")
+_ON_CPU = flags.DEFINE_bool("on_cpu", False, "Whether their devices are simulated.")
 
 _SIMULATED = "--xla_force_host_platform_device_count"
 
@@ -47,9 +49,7 @@ _SIMULATED = "--xla_force_host_platform_device_count"
 def measure(kind: str, devices: Devices) -> dict[str, object]:
     """Times the step on these devices."""
     rays = _RAYS.value * (devices.count if kind == "weak" else 1)
-    config = setups.config(
-        train__rays_per_step=rays,
-    )
+    config = setups.config(train__rays_per_step=rays)
     nerf = build.model(config)
     stepper = build.stepper(config, nerf, devices)
     placed = devices.replicate(trial.random_frame(*map(int, _PIXELS.value)))
@@ -67,19 +67,19 @@ def measure(kind: str, devices: Devices) -> dict[str, object]:
         "width": nerf.mlp.width,
         **times.row(),
         "rays_per_second": rays / times.median,
-        "on_cpu": devices.platform == "cpu",
     }
 
 
 def run_case(kind: str, devices: int, processes: int) -> dict[str, object] | None:
     """Starts the processes of a case; the row that the first one printed."""
-    flags_of_case = [item for item in sys.argv[1:] if not item.startswith(("--dev", "--proc"))]
-    command = [sys.executable, __file__, *flags_of_case, f"--child={kind}", f"--devices={devices}"]
+    kept = [item for item in sys.argv[1:] if not item.startswith(("--devices", "--processes"))]
+    command = [sys.executable, __file__, *kept, f"--child={kind}", f"--devices={devices}"]
     command += [f"--processes={processes}", f"--port={_free_port()}"]
+    command += [f"--on_cpu={_on_cpu()}"]
     environment = dict(os.environ)
-    if jax.default_backend() == "cpu":
-        kept = [f for f in environment.get("XLA_FLAGS", "").split() if _SIMULATED not in f]
-        environment["XLA_FLAGS"] = " ".join([*kept, f"{_SIMULATED}={devices // processes}"])
+    if _on_cpu():
+        others = [f for f in environment.get("XLA_FLAGS", "").split() if _SIMULATED not in f]
+        environment["XLA_FLAGS"] = " ".join([*others, f"{_SIMULATED}={devices // processes}"])
     started = [
         subprocess.Popen(
             [*command, f"--place={place}"], env=environment, stdout=subprocess.PIPE, text=True
@@ -97,32 +97,29 @@ def run_case(kind: str, devices: int, processes: int) -> dict[str, object] | Non
     if any(process.returncode for process in started):
         rows.say(f"{kind} on {devices} devices in {processes} processes failed")
         return None
-    return json.loads(outputs[0].splitlines()[-1])
+    lines = [line for line in outputs[0].splitlines() if line.startswith("{")]
+    return json.loads(lines[-1])
 
 
 def child() -> None:
     """Measures one case, in one process of it."""
-    processes = int(_PROCESSES.value[0])
-    wanted = int(_DEVICES.value[0])
+    processes, wanted = int(_PROCESSES.value[0]), int(_DEVICES.value[0])
     if processes > 1:
-        mine = wanted // processes
-        local = tuple(range(_PLACE.value * mine, (_PLACE.value + 1) * mine))
-        is_gpu = os.environ.get("JAX_PLATFORMS", "") != "cpu" and _has_gpu()
-        hosts.join(
-            hosts.Membership(
-                f"127.0.0.1:{_PORT.value}", processes, _PLACE.value, local if is_gpu else None
-            )
+        each = wanted // processes
+        mine = (
+            None if _ON_CPU.value else tuple(range(_PLACE.value * each, (_PLACE.value + 1) * each))
         )
-    row = measure(_CHILD.value, Devices(jax.devices()[:wanted]))
-    if _PLACE.value == 0:
-        sys.stdout.write(json.dumps(row) + "\n")
-        sys.stdout.flush()
+        where = f"127.0.0.1:{_PORT.value}"
+        hosts.join(hosts.Membership(where, processes, _PLACE.value, mine))
+    devices = Devices(jax.devices()[:wanted])
+    row = measure(_CHILD.value, devices)
+    if devices.is_main:
+        rows.emit("scaling", devices, row)
     hosts.leave(0)
 
 
-def _has_gpu() -> bool:
-    """Without touching JAX, which must not be used before processes are joined."""
-    return os.path.exists("/dev/nvidia0")
+def _on_cpu() -> bool:
+    return host.platform()[0] == "cpu"
 
 
 def _free_port() -> int:
@@ -133,12 +130,11 @@ def _free_port() -> int:
 
 def _cases() -> Iterator[tuple[int, int]]:
     """Devices and processes of each case."""
-    on_cpu = jax.default_backend() == "cpu"
     if _PROCESSES.value:
         each = int(_DEVICES.value[0]) if _DEVICES.value else 1
         yield from ((each * int(n), int(n)) for n in _PROCESSES.value)
         return
-    most = 4 if on_cpu else jax.device_count()
+    most = 4 if _on_cpu() else host.platform()[1]
     default = [2**i for i in range(10) if 2**i <= most]
     yield from ((int(n), 1) for n in _DEVICES.value or default)
 
@@ -148,23 +144,17 @@ def main(_: list[str]) -> None:
         child()
         return
     for kind in ("strong", "weak"):
-        first: dict[str, float] | None = None
+        first: dict | None = None
         for devices, processes in _cases():
-            # Where the devices are this process's own, no other one could have them.
-            is_ours = jax.default_backend() != "cpu" and processes == 1
-            if is_ours:
-                row = measure(kind, Devices(jax.devices()[:devices]))
-            else:
-                row = run_case(kind, devices, processes)
+            row = run_case(kind, devices, processes)
             if row is None:
                 continue
-            first = first or {"rate": row["rays_per_second"], "devices": row["devices"]}
-            on_cpu = row.pop("on_cpu")
-            row["speedup"] = row["rays_per_second"] / first["rate"]
-            row["ideal_speedup"] = 1.0 if on_cpu else row["devices"] / first["devices"]
-            if on_cpu:
-                row["note"] = f"simulated devices share {os.cpu_count()} cores"
-            rows.emit("scaling", Devices(jax.local_devices()[:1]), row)
+            first = first or row
+            row["speedup"] = row["rays_per_second"] / first["rays_per_second"]
+            row["ideal_speedup"] = 1.0 if _on_cpu() else row["devices"] / first["devices"]
+            if _on_cpu():
+                row["note"] = f"simulated devices share {row['cores']} cores"
+            rows.write(row)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from inv_jax.types import InvError
 
 _SQUARES = {"cpu": (512, 1024), "gpu": (4096, 8192), "tpu": (4096, 8192)}  # large enough for each
 _ARRAY_BYTES = {"cpu": 2**28, "gpu": 2**30, "tpu": 2**30}  # far larger than any cache
-_TRIES = 5
+_TRIES, _ROUNDS = 5, 4
 _PROC, _CGROUPS = pathlib.Path("/proc"), pathlib.Path("/sys/fs/cgroup")
 _PACKAGES = (
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml-collections"),
@@ -151,8 +151,10 @@ def memory_rate(device: jax.Device | None = None) -> float:
             seconds = []
             for _ in range(_TRIES):
                 start = time.perf_counter()
-                x = triad(x, y).block_until_ready()
-                seconds.append(time.perf_counter() - start)
+                for _ in range(_ROUNDS):  # sent one ahead of the other
+                    x = triad(x, y)
+                x.block_until_ready()
+                seconds.append((time.perf_counter() - start) / _ROUNDS)
     except jax.errors.JaxRuntimeError as error:
         raise InvError(
             f"no room for {2 * 4 * size} bytes on {device.device_kind}, to measure its memory; "

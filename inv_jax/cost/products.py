@@ -18,6 +18,8 @@ from jax import lax
 
 from inv_jax.cost.count import INPUT, KERNEL, Product, Products
 
+_BATCH = 8  # products in a program that a GPU runs
+_LARGE_BYTES = 2**28  # of a product's operands and result; less may be merged with others
 _SECONDS = 0.02  # of one measurement, at least: many times what starting a program takes
 
 
@@ -66,14 +68,14 @@ class Timer:
     def __init__(self, product: Product, precision: str, device: jax.Device | None = None):
         """Tries the forms. `device`: one of JAX's devices; None is the default one."""
         device = device or jax.local_devices()[0]
-        timed = [
-            (_timed(product, form, precision, device), form)
+        timed = timed_in_loop if device.platform == "cpu" else timed_in_batch
+        tried = [
+            (timed(product, form, precision, device), form)
             for form in forms(product, precision, device.platform)
         ]
-        quick = [(min(measure(1) for _ in range(3)), i) for i, (measure, _) in enumerate(timed)]
+        quick = [(min(measure(1) for _ in range(3)), i) for i, (measure, _) in enumerate(tried)]
         seconds, best = min(quick)
-        self.form = timed[best][1]
-        self._measure = timed[best][0]
+        self._measure, self.form = tried[best]
         self._repeats = max(1, round(_SECONDS / max(seconds, 1e-6)))
 
     def seconds(self) -> float:
@@ -81,12 +83,25 @@ class Timer:
         return self._measure(self._repeats)
 
 
-def _timed(
-    product: Product, form: Form, precision: str, device: jax.Device
-) -> Callable[[int], float]:
-    """A function that does the product so many times, and returns the seconds of one."""
+Measure = Callable[[int], float]  # does a product at least so many times; the seconds of one
+
+
+def _operands(
+    product: Product, form: Form, precision: str, device: jax.Device, seed: int
+) -> tuple[jax.Array, jax.Array]:
+    """Random numbers: a GPU draws less power, and clocks higher, on equal ones."""
     dtype = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
     a_shape, b_shape = (product.m, product.k), (product.k, product.n)
+    keys = jax.random.split(jax.random.key(seed))
+    with jax.default_device(device):
+        return (
+            jax.random.normal(keys[0], a_shape[::-1] if form.a_transposed else a_shape, dtype),
+            jax.random.normal(keys[1], b_shape[::-1] if form.b_transposed else b_shape, dtype),
+        )
+
+
+def timed_in_loop(product: Product, form: Form, precision: str, device: jax.Device) -> Measure:
+    """Repeats the product in a loop of the program: what starting one takes is not in it."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def repeat(a: jax.Array, b: jax.Array, times: jax.Array) -> jax.Array:
@@ -98,12 +113,8 @@ def _timed(
 
         return lax.fori_loop(0, times, again, a)
 
-    with jax.default_device(device):
-        # Random numbers: a GPU draws less power, and clocks higher, on equal ones.
-        keys = jax.random.split(jax.random.key(0))
-        a = jax.random.normal(keys[0], a_shape[::-1] if form.a_transposed else a_shape, dtype)
-        b = jax.random.normal(keys[1], b_shape[::-1] if form.b_transposed else b_shape, dtype)
-        held = [repeat(a, b, jnp.int32(1))]
+    a, b = _operands(product, form, precision, device, seed=0)
+    held = [repeat(a, b, np.int32(1))]
 
     def measure(times: int) -> float:
         held[0].block_until_ready()
@@ -111,6 +122,30 @@ def _timed(
         held[0] = repeat(held[0], b, np.int32(times))
         held[0].block_until_ready()
         return (time.perf_counter() - start) / times
+
+    return measure
+
+
+def timed_in_batch(product: Product, form: Form, precision: str, device: jax.Device) -> Measure:
+    """Sends programs of several products ahead of each other, as a GPU likes it.
+
+    A GPU's loop asks the host after each round whether to go on, which takes as long as a product.
+    Each product of a batch has an operand of its own, so that none is left out, and both if they
+    are small, so that none are merged.
+    """
+    pairs = [_operands(product, form, precision, device, seed=i) for i in range(_BATCH)]
+    if 4 * product.elements > _LARGE_BYTES:
+        pairs = [(pairs[0][0], b) if product.kind != KERNEL else (a, b) for a, b in pairs]
+    multiply = jax.jit(lambda pairs: [_multiply(a, b, form, precision) for a, b in pairs])
+    jax.block_until_ready(multiply(pairs))
+
+    def measure(times: int) -> float:
+        calls = -(-times // _BATCH)
+        start = time.perf_counter()
+        for _ in range(calls):
+            results = multiply(pairs)
+        jax.block_until_ready(results)
+        return (time.perf_counter() - start) / (calls * _BATCH)
 
     return measure
 

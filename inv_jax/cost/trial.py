@@ -21,26 +21,45 @@ from inv_jax.types import Cameras, Frame
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """What the compiler says of a program; NaN where it does not."""
+    """What the compiler says of a program; NaN where it does not.
+
+    Attributes:
+      flops: Of the program that runs. Products that a GPU's library does are not among them.
+      written_flops: Of the program as it was before it was optimised.
+      bytes_accessed: Read and written by the operations of the program that runs.
+      temp_bytes: What it needs on a device besides arguments and results.
+    """
 
     flops: float
+    written_flops: float
     bytes_accessed: float
     temp_bytes: float
-    argument_bytes: float
 
 
-def analysis(compiled: Any) -> Compiled:
+def analysis(lowered: Any, compiled: Any) -> Compiled:
     """The compiler's own cost and memory analysis. It counts the body of a loop once."""
-    costs: Mapping[str, float] | list = compiled.cost_analysis() or {}
-    if isinstance(costs, list):
-        costs = costs[0] if costs else {}
-    memory = compiled.memory_analysis()
+    costs = _costs(compiled)
     return Compiled(
         flops=float(costs.get("flops", math.nan)),
+        written_flops=float(_costs(lowered).get("flops", math.nan)),
         bytes_accessed=float(costs.get("bytes accessed", math.nan)),
-        temp_bytes=float(getattr(memory, "temp_size_in_bytes", math.nan)),
-        argument_bytes=float(getattr(memory, "argument_size_in_bytes", math.nan)),
+        temp_bytes=_temp_bytes(compiled),
     )
+
+
+def _costs(program: Any) -> Mapping[str, float]:
+    try:
+        costs = program.cost_analysis() or {}
+    except (NotImplementedError, jax.errors.JaxRuntimeError):  # as of one that came from a cache
+        return {}
+    return (costs[0] if costs else {}) if isinstance(costs, list) else costs
+
+
+def _temp_bytes(compiled: Any) -> float:
+    try:
+        return float(getattr(compiled.memory_analysis(), "temp_size_in_bytes", math.nan))
+    except (NotImplementedError, jax.errors.JaxRuntimeError):
+        return math.nan
 
 
 def random_frame(num_cams: int, height: int, width: int) -> tuple[Frame, Cameras]:
@@ -95,7 +114,7 @@ class Trial:
         lowered = mapped.lower(self._state, frame, cameras, self._count(0))
         self._run = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
-        self.analysis = analysis(self._run)
+        self.analysis = analysis(lowered, self._run)
 
     def seconds(self, num_steps: int) -> float:
         """Seconds of one step, of so many in a dispatch."""
@@ -108,8 +127,11 @@ class Trial:
         return (time.perf_counter() - start) / max(num_steps, 1)
 
     def program_text(self) -> str:
-        """The compiled program, as the compiler writes it down."""
-        return self._run.as_text()
+        """The compiled program, as the compiler writes it down; empty if it does not."""
+        try:
+            return self._run.as_text() or ""
+        except (NotImplementedError, jax.errors.JaxRuntimeError):
+            return ""
 
     def _count(self, num_steps: int) -> Any:
         return self._devices.replicate(np.int32(num_steps))

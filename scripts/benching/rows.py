@@ -94,7 +94,7 @@ class Budget:
 
 
 def emit(bench: str, devices: Devices, row: Mapping[str, Any]) -> None:
-    """Prints one line: the bench, where it ran, and the row; NaN and None are left out."""
+    """Prints one line: the bench, where it ran, and the row."""
     where = {
         "bench": bench,
         "device": devices.describe(),
@@ -103,7 +103,12 @@ def emit(bench: str, devices: Devices, row: Mapping[str, Any]) -> None:
     }
     if devices.platform == "cpu" and devices.count > 1:
         where["note"] = f"simulated devices share {machine.cores()} cores"
-    line = {name: _short(value) for name, value in {**where, **row}.items() if _is_said(value)}
+    write({**where, **row})
+
+
+def write(row: Mapping[str, Any]) -> None:
+    """Prints a row as it is, numbers shortened; NaN and None are left out."""
+    line = {name: _short(value) for name, value in row.items() if _is_said(value)}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 

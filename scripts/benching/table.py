@@ -60,9 +60,9 @@ def _operations(row: Row) -> str:
     if "flops" not in row:
         return "-"
     counted = words.quantity(row["flops"], "")
-    return counted + (
-        f"/ {words.quantity(row['flops_compiler'], '')}" if "flops_compiler" in row else ""
-    )
+    # On a GPU the compiler's count of what runs lacks what its libraries compute.
+    compilers = max(row.get("flops_compiler", 0.0), row.get("flops_written", 0.0))
+    return f"{counted}/ {words.quantity(compilers, '')}" if compilers else counted
 
 
 def _moved(row: Row) -> str:

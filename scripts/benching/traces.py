@@ -18,7 +18,7 @@ _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = .*?\)?\s([\w\-]+)\(")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
 _CALLS = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
 _SOURCE = re.compile(r'op_name="([^"]*)"')
-_PRODUCT = re.compile(r"\b(?:dot|convolution)\(|gemm|matmul|\$dot")
+_PRODUCT = re.compile(r"\b(?:dot|convolution)\(|gemm|matmul|cutlass|xmma|\$dot")
 
 
 def record(folder: pathlib.Path, step: Trial, num_steps: int) -> dict[str, Any]:
@@ -55,10 +55,12 @@ def summarize(
     for plane in devices or planes:
         for line in _lines(list(plane.lines)):
             for event in line.events:
-                op = dict(event.stats).get("hlo_op") or (event.name if devices else None)
-                if op and not str(op).startswith(_NESTING):
-                    seconds[str(op)] += event.duration_ns / 1e9 / num_steps
-                    times[str(op)] += 1
+                op = str(dict(event.stats).get("hlo_op") or (event.name if devices else ""))
+                if op and not op.startswith(_NESTING):
+                    seconds[op] += event.duration_ns / 1e9 / num_steps
+                    times[op] += 1
+                    if _PRODUCT.search(event.name):  # a kernel of a library
+                        kinds.setdefault(op, (event.name[:60], True))
     busy = sum(seconds.values())
     products = sum(value for op, value in seconds.items() if kinds.get(op, ("", False))[1])
     return {

@@ -65,7 +65,7 @@ def chunk_analysis() -> Callable[..., trial.Compiled]:
         where = devices.replicate((cameras, np.int32(0)))
         chunk = ViewRenderer(nerf, devices, rays)._chunk
         lowered = chunk.lower(params, *where, np.zeros((1, rays), np.int32))
-        return trial.analysis(lowered.compile())
+        return trial.analysis(lowered, lowered.compile())
 
     return analyse
 

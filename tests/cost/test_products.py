@@ -44,11 +44,23 @@ def test_a_cpu_tries_forms_and_a_gpu_the_one_of_differentiation():
     assert Form(b_transposed=True, narrow=True) in products.forms(back, "bfloat16", "gpu")
 
 
-def test_repetitions_are_all_done():
-    """Were they hoisted out of the loop, or skipped, ten would take as long as one."""
-    measure = products._timed(Product(256, 256, 256), Form(), "float32", jax.devices()[0])
-    ten, forty = (min(n * measure(n) for _ in range(5)) for n in (10, 40))
-    assert forty > 2 * ten
+@pytest.mark.parametrize("timed", [products.timed_in_loop, products.timed_in_batch])
+def test_repetitions_are_all_done(timed):
+    """Were they hoisted out of the loop, or merged, forty would take as long as eight."""
+    measure = timed(Product(256, 256, 256), Form(), "float32", jax.devices()[0])
+    eight, forty = (min(n * measure(n) for _ in range(5)) for n in (8, 40))
+    assert forty > 2 * eight
+
+
+def test_both_ways_of_timing_agree():
+    """To what a noisy machine leaves: within a factor of three."""
+    product = Product(512, 256, 256)
+    loop, batch = (
+        timed(product, Form(), "float32", jax.devices()[0])
+        for timed in (products.timed_in_loop, products.timed_in_batch)
+    )
+    ratio = min(loop(8) for _ in range(5)) / min(batch(8) for _ in range(5))
+    assert 1 / 3 < ratio < 3
 
 
 def test_a_floor_is_the_sum_over_products(monkeypatch):
