@@ -11,8 +11,8 @@ Both files are rewritten after each bench, so that a killed call leaves what it 
 On a GPU: the step at 1,024, 4,096 and 16,384 rays, unfrozen and frozen, in float32, TF32 and
 bfloat16; a trace of it; an image of 1352x1014 in each precision; a whole frame of 10,000 steps at
 the original's settings, with the gaps to the frames that follow; memory over frames; scaling, if
-there are several GPUs. The capture is rendered by the host's cores meanwhile; where they are what is
-measured, before.
+there are several GPUs. The capture for them is rendered by the host's cores meanwhile; where these
+are what is measured, before.
 """
 
 import dataclasses
