@@ -6,7 +6,6 @@ image, so that a mistake is found before anything is trained or written.
 """
 
 import dataclasses
-import hashlib
 import pathlib
 import threading
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from absl import logging
 from jaxtyping import UInt8
 
 from inv_jax.data import folder, frame_index, images, records
+from inv_jax.data.rig import Rig
 from inv_jax.data.source import ImageSource, Making
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.types import Cameras, Frame, InvError
@@ -32,33 +32,15 @@ def _decoders() -> futures.ThreadPoolExecutor:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Capture:
-    """An open capture of N cameras: what is known of all its frames, and `load` for one.
+class Capture(Rig):
+    """An open capture: its cameras, what is known of all its frames, and `load` for one."""
 
-    `cameras` and everything else here is in host memory (numpy).
-    """
-
-    cameras: Cameras  # all N
-    bounds: np.ndarray  # (N, 2), nearest and farthest depth of each camera, scene units
-    spiral: np.ndarray  # (120, 3, 4), a path for free-viewpoint video
-    camera_names: tuple[str, ...]  # ("cam00", ...); numbers may have gaps
     frames: range  # the selected frames, as numbered on disk; all of them exist
-    train_cams: tuple[int, ...]  # indices into the cameras, ascending
-    test_cams: tuple[int, ...]  # the held-out ones, in the order asked for
     making: Making  # what its images and numbers were made with
     source: ImageSource = dataclasses.field(repr=False)
     _pool: futures.ThreadPoolExecutor = dataclasses.field(default_factory=_decoders, repr=False)
     _said: set[str] = dataclasses.field(default_factory=set, repr=False)
     _said_lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
-
-    @property
-    def fingerprint(self) -> str:
-        """A short name of the rig: equal for captures of equal cameras and image size."""
-        digest = hashlib.sha256(repr(self.camera_names).encode())
-        digest.update(repr((self.cameras.height, self.cameras.width)).encode())
-        for array in (self.cameras.cam_to_world, self.cameras.intrinsics, self.bounds):
-            digest.update(np.ascontiguousarray(np.round(array, 4)).tobytes())
-        return digest.hexdigest()[:16]
 
     def load(self, frame: int, cams: Sequence[int] | None = None) -> Frame:
         """Reads and decodes images of one frame, several at a time; any thread may call it.

@@ -1,0 +1,179 @@
+"""What a codec is: the structure params of frames to packets of bytes, and back.
+
+A `Layout` says which leaves a frame has, in which order. An encoder takes the frames one after
+another and gives packets as soon as they are whole: one per frame, or one per group of frames. A
+key packet is decoded on its own; any other one needs those before it, back to the last key. How
+packets are wrapped, checked and found again is the container's business (`codec/bitstream.py`).
+
+What a decoder is given may be made by an enemy. It checks before it allocates, and whatever it
+cannot decode is a `CorruptError`.
+"""
+
+import abc
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from inv_jax import params as params_lib
+from inv_jax.types import InvError, Params
+
+Leaves = Mapping[str, np.ndarray]  # float32 arrays by path
+
+
+class CorruptError(InvError):
+    """Bytes that are not what they should be; the text says which and what follows from it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The leaves that a codec stores for each frame, in the order of the stream."""
+
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]  # (path, shape), in order
+
+    @classmethod
+    def of(cls, params: Params, role: str = params_lib.STRUCTURE) -> "Layout":
+        """The leaves of one role, in the order of the tree."""
+        leaves = params_lib.flatten(params_lib.select(params, [role]))
+        return cls(tuple((path, tuple(leaf.shape)) for path, leaf in leaves.items()))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(path for path, _ in self.shapes)
+
+    @property
+    def size(self) -> int:
+        """Params of one frame."""
+        return sum(math.prod(shape) for _, shape in self.shapes)
+
+    def pick(self, params: Params) -> dict[str, np.ndarray]:
+        """This layout's leaves of a params tree, as float32.
+
+        Raises:
+          InvError: If one is missing, or has another shape.
+        """
+        leaves = params_lib.flatten(params)
+        for path, shape in self.shapes:
+            if path not in leaves or np.shape(leaves[path]) != shape:
+                found = np.shape(leaves[path]) if path in leaves else "none"
+                raise InvError(f"parameter {path}: want shape {shape}, found {found}")
+        return {path: np.asarray(leaves[path], np.float32) for path in self.paths}
+
+    def ravel(self, leaves: Leaves) -> np.ndarray:
+        """All leaves behind each other, (size,) float32."""
+        return np.concatenate([np.asarray(leaves[path], np.float32).ravel() for path in self.paths])
+
+    def unravel(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """The inverse of `ravel`; the leaves are views of `flat`."""
+        ends = np.cumsum([math.prod(shape) for _, shape in self.shapes])
+        parts = np.split(flat, ends[:-1])
+        return {
+            path: part.reshape(shape)
+            for (path, shape), part in zip(self.shapes, parts, strict=True)
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Packet:
+    """Some consecutive frames, encoded."""
+
+    first: int  # number of the first frame
+    count: int  # how many frames
+    is_key: bool  # whether it is decoded without the packets before it
+    payload: bytes
+
+
+class Gauge(Protocol):
+    """Says how much a picture suffers from a change of params; encoders may ask it."""
+
+    def show(self, params: Params) -> None:
+        """Takes the leaves that the codec does not store, the colors, from these params."""
+        ...
+
+    def mse(self, true: Leaves, changed: Leaves) -> float:
+        """Mean squared error between the pictures of two frames' structure leaves.
+
+        Deterministic: the same rays each time, no noise.
+        """
+        ...
+
+
+class Encoder(abc.ABC):
+    """Encodes the frames of one video, in order."""
+
+    @abc.abstractmethod
+    def push(self, frame: int, leaves: Leaves) -> list[Packet]:
+        """Takes the next frame; returns the packets that it makes whole, if any.
+
+        Args:
+          frame: Its number, one more than the last one's.
+          leaves: Of the codec's layout.
+
+        Raises:
+          InvError: If a number is not finite, or the codec cannot represent the frame.
+        """
+
+    def finish(self) -> list[Packet]:
+        """The packets that are left when no frame follows."""
+        return []
+
+    def resume(self, packets: Sequence[Packet]) -> None:
+        """Goes on as if this encoder had made these packets.
+
+        Args:
+          packets: The last key packet and those behind it.
+        """
+        del packets
+
+    def decoded(self) -> Leaves:
+        """What a receiver has of the frame pushed last.
+
+        Raises:
+          InvError: If the codec gives it only with later frames.
+        """
+        raise InvError("this codec encodes frames in groups; training cannot go on from them")
+
+
+class Decoder(abc.ABC):
+    """Decodes packets in order, beginning with any key packet."""
+
+    @abc.abstractmethod
+    def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
+        """The leaves of the packet's frames, by number.
+
+        Raises:
+          CorruptError: If the bytes are not a packet of this codec, or the packet before it is
+            missing.
+        """
+
+
+class Codec(abc.ABC):
+    """A way to store frames, with its settings; immutable.
+
+    Attributes:
+      name: What commands and files call it.
+      uses_gauge: Whether its encoder asks a gauge, if it gets one.
+    """
+
+    name: ClassVar[str]
+    uses_gauge: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def encoder(self, layout: Layout, gauge: Gauge | None = None) -> Encoder:
+        """A fresh encoder. Without a gauge, the codec uses what it can know by itself."""
+
+    @abc.abstractmethod
+    def decoder(self, layout: Layout) -> Decoder:
+        """A fresh decoder; it needs none of the encoder's settings but the layout."""
+
+    @property
+    def is_lag_free(self) -> bool:
+        """Whether each frame is a packet as soon as it is pushed."""
+        return True
+
+    def settings(self) -> dict[str, Any]:
+        """The settings, for people who look into a file; JSON values."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[call-overload]

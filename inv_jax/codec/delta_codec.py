@@ -1,0 +1,477 @@
+"""The predictive codec: each frame as its difference from what the receiver expects.
+
+No frame waits for later ones. A key frame stands alone; any other one is predicted from the
+decoded frames before it (so errors do not add up), and what the prediction lacks is rounded to
+steps and entropy coded. Steps and symbols are chosen by what they do to the picture (`rate.py`),
+contexts come from the past (`history.py`), bytes from an ANS coder (`entropy.py`).
+
+A payload, numbers little-endian:
+
+| bytes | what |
+| --- | --- |
+| 1 | 0xD0: a key frame; 0xD1: a predicted frame |
+| 4 | checksum, uint32, see below |
+| 4, key frames only | number of words, uint32 |
+| 4 each | words, uint32: an ANS stack, from which comes, in this order, what is listed below |
+| key frames only | zeros, as many as make the payload an eighth of the number of params long |
+
+Key frames, from the stack: the common exponent; each leaf's exponent; each leaf's exponents of
+its rows, then of its columns (a bias is one row); each leaf's level; the symbols. The step of a
+param is 2^(e / 8) * 2^(c / 8), with the common exponent c and the sum e of its leaf's, its row's
+and its column's, each power and the product rounded to float32. The value is symbol * step.
+
+Predicted frames: each leaf's own exponent, less that of the frame before (that of a key frame:
+the common one); each leaf's gain, less that of the frame before (0 behind a key frame), in
+eighths; each leaf's shift; the symbols. Its own exponent stands for the common one. The value is
+(decoded + gain * velocity) + symbol * step, each operation rounded to float32.
+
+All numbers are symbols as `entropy.py` codes them, those of a list in one table that is
+`geometric(4)` and does not learn. A frame's symbols are coded context by context, from the lowest,
+and within a context in the order of the layout; the plain bits follow, fewer before more, in the
+order in which their tokens were coded. Contexts of a key frame: `level + (-row - column) // 4` of
+the exponents, less -4, clipped to [0, 32]; two contexts are an octave of the symbols' mean size.
+Its symbols come in waves (of each 16 places in the flat frame those from 0 to 1, 1 to 2, 2 to 4,
+4 to 8, 8 to 16), and its tables learn from each. Contexts of predicted frames are in `history.py`;
+their tables begin anew behind a key frame and learn from each frame.
+
+The checksum is the CRC-32 of the tokens (bytes) and of the plain bits that are not 0 (int32), in
+the order in which they were coded, begun with the checksum of the frame before, for a key frame
+with the CRC-32 of the layout. So it also shows a reference that is not the one that was meant.
+"""
+
+import dataclasses
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from inv_jax.codec import entropy, rate
+from inv_jax.codec import history as history_lib
+from inv_jax.codec.base import Codec, CorruptError, Decoder, Encoder, Gauge, Layout, Leaves, Packet
+from inv_jax.codec.entropy import NUM_TOKENS, Reader, Tables, Writer
+from inv_jax.codec.history import (
+    CONTEXT_MEANS,
+    GAIN_ONE,
+    MAX_EXPONENT,
+    MAX_GAIN,
+    NUM_CONTEXTS,
+    PER_OCTAVE,
+    Grid,
+    History,
+)
+from inv_jax.types import InvError
+
+_KEY, _PREDICTED = 0xD0, 0xD1
+_HEAD = struct.Struct("<BI")
+_COUNT = struct.Struct("<I")
+_PARAMS_PER_BYTE = 8  # a key payload has a byte for so many params at least
+
+_LARGEST_COSTED = 64  # symbols up to this are chosen by their cost
+_SIDE_TABLE = entropy.geometric(4.0)
+_WAVES = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16))
+_KEY_LOWEST = -4  # contexts of key frames: mean sizes 2^-2 (two an octave) to 2^14
+_KEY_CONTEXTS = 33
+_KEY_MEANS = tuple(
+    math.ldexp((1.0, 1.4142135623730951)[(i + _KEY_LOWEST) % 2], (i + _KEY_LOWEST) // 2)
+    for i in range(_KEY_CONTEXTS)
+)
+_KEY_GAIN = 256
+_MOST_COARSER = 64  # eighths of an octave that steps may grow from one frame to the next
+
+
+@dataclasses.dataclass(frozen=True)
+class DeltaCodec(Codec):
+    """Frame by frame, predicted from the one before.
+
+    Attributes:
+      fidelity: PSNR in dB of the decoded picture against the one of the params that were encoded:
+        every frame has the coarsest steps that reach it, to a quarter of a dB. Without a gauge,
+        signal to noise of the params themselves.
+      key_every: Frames from one key frame to the next.
+      key_frames: Numbers of frames that are key frames too.
+
+    Raises:
+      InvError: On construction, if one of them is out of range.
+    """
+
+    fidelity: float = 40.0
+    key_every: int = 24
+    key_frames: tuple[int, ...] = ()
+    name = "delta"
+    uses_gauge = True
+
+    def __post_init__(self):
+        if not 5.0 <= self.fidelity <= 120.0:
+            raise InvError(f"codec.fidelity={self.fidelity} dB; want 5 to 120, 40 as a rule")
+        if self.key_every < 1:
+            raise InvError(f"codec.key_every={self.key_every}; want frames, 1 or more")
+
+    def encoder(self, layout: Layout, gauge: Gauge | None = None) -> "DeltaEncoder":
+        return DeltaEncoder(self, layout, gauge)
+
+    def decoder(self, layout: Layout) -> "DeltaDecoder":
+        return DeltaDecoder(layout)
+
+
+@dataclasses.dataclass
+class _State:
+    """What both sides have after a frame."""
+
+    frame: int
+    history: History
+    tables: Tables
+    scale: np.ndarray  # (size,) float32, steps without their leaf's own factor
+    own: np.ndarray  # (leaves,) int32, each leaf's own exponent
+    gains: np.ndarray  # (leaves,) int32, in eighths
+    crc: int
+
+    def step(self, grid: Grid, own: np.ndarray) -> np.ndarray:
+        """(size,) float32 steps, for given exponents of the leaves."""
+        step = self.scale.copy()
+        for part, factor in zip(grid.parts, history_lib.step_of(own), strict=True):
+            step[part] *= factor
+        return step
+
+
+def _push_numbers(writer: Writer, numbers: np.ndarray | Sequence[int]) -> None:
+    tokens, extra = entropy.tokenize(np.asarray(numbers, np.int32))
+    writer.push(tokens, _SIDE_TABLE)
+    entropy.push_extra(writer, tokens, extra)
+
+
+def _pull_numbers(reader: Reader, count: int, low: int, high: int, what: str) -> np.ndarray:
+    tokens = reader.pull(count, _SIDE_TABLE).astype(np.uint8)
+    numbers = entropy.detokenize(tokens, entropy.pull_extra(reader, tokens))
+    if count and not low <= numbers.min() <= numbers.max() <= high:
+        raise CorruptError(f"{what} out of range ({numbers.min()} to {numbers.max()})")
+    return numbers
+
+
+def _checksum(tokens: np.ndarray, extra: np.ndarray, before: int) -> int:
+    crc = zlib.crc32(tokens.tobytes(), before)
+    return zlib.crc32(extra[extra != 0].astype("<i4").tobytes(), crc) if extra.any() else crc
+
+
+def _layout_checksum(layout: Layout) -> int:
+    return zlib.crc32(repr(layout.shapes).encode())
+
+
+def _base(grid: Grid, leaves: Sequence[int], lines: Sequence[np.ndarray]) -> np.ndarray:
+    """Exponents of all params without the common one, (size,) int32."""
+    base = np.empty(grid.size, np.int32)
+    for out, leaf, line in zip(grid.matrices(base), leaves, lines, strict=True):
+        rows = out.shape[0]
+        out[:] = line[:rows, None] + line[None, rows:] + int(leaf)
+    return base
+
+
+def _key_contexts(grid: Grid, lines: Sequence[np.ndarray], levels: Sequence[int]) -> np.ndarray:
+    contexts = np.empty(grid.size, np.uint8)
+    for out, line, level in zip(grid.matrices(contexts), lines, levels, strict=True):
+        rows = out.shape[0]
+        joint = int(level) + ((-line[:rows, None] - line[None, rows:]) >> 2)
+        out[:] = np.clip(joint - _KEY_LOWEST, 0, _KEY_CONTEXTS - 1)
+    return contexts
+
+
+def _waves(size: int) -> list[np.ndarray]:
+    places = np.resize(np.arange(16, dtype=np.uint8), size)  # each in its 16
+    return [np.flatnonzero((places >= low) & (places < high)) for low, high in _WAVES]
+
+
+def _key_tables() -> Tables:
+    return Tables.geometric(_KEY_MEANS, _KEY_GAIN)
+
+
+def _fresh_tables() -> Tables:
+    return Tables.geometric(CONTEXT_MEANS)
+
+
+class DeltaEncoder(Encoder):
+    """Chooses steps and symbols; see `DeltaCodec`."""
+
+    def __init__(self, codec: DeltaCodec, layout: Layout, gauge: Gauge | None):
+        """Begins with a key frame."""
+        self._codec, self._layout = codec, layout
+        self._gauge: Gauge = gauge if gauge is not None else rate.RelativeGauge()
+        self._grid = Grid.of(layout)
+        self._target = 10.0 ** (-codec.fidelity / 10.0)
+        self._state: _State | None = None
+        self._key_frame = 0
+
+    def push(self, frame: int, leaves: Leaves) -> list[Packet]:
+        """See `Encoder.push`; always one packet."""
+        true = self._layout.ravel(leaves)
+        if not np.isfinite(true).all():
+            raise InvError(f"frame {frame} holds numbers that are not finite; train it again")
+        if self._state is not None and frame != self._state.frame + 1:
+            raise InvError(f"frame {frame} follows frame {self._state.frame}; want the next one")
+        is_key = (
+            self._state is None
+            or frame - self._key_frame >= self._codec.key_every
+            or frame in self._codec.key_frames
+        )
+        payload = self._push_key(frame, true) if is_key else self._push_predicted(frame, true)
+        return [Packet(frame, 1, is_key, payload)]
+
+    def decoded(self) -> Leaves:
+        """See `Encoder.decoded`."""
+        if self._state is None:
+            raise InvError("no frame has been encoded yet")
+        return self._layout.unravel(self._state.history.decoded.copy())
+
+    def steps(self) -> Leaves:
+        """The steps of the frame pushed last, for training that knows what will be rounded."""
+        if self._state is None:
+            raise InvError("no frame has been encoded yet")
+        return self._layout.unravel(self._state.step(self._grid, self._state.own))
+
+    def resume(self, packets: Sequence[Packet]) -> None:
+        """Goes on behind packets that an encoder of the same settings made.
+
+        Args:
+          packets: From a key packet to the last one.
+
+        Raises:
+          CorruptError: If they cannot be decoded.
+        """
+        decoder = DeltaDecoder(self._layout)
+        for packet in packets:
+            decoder.decode(packet)
+            self._state = decoder.state
+            if packet.is_key:
+                self._key_frame = packet.first
+
+    # What is encoded.
+
+    def _push_key(self, frame: int, true: np.ndarray) -> bytes:
+        grid, leaves = self._grid, self._layout.unravel(true)
+        weights = rate.importance(self._layout, leaves, self._gauge, self._target)
+        leaf_exponents, lines = rate.exponents(grid, weights)
+        base = _base(grid, leaf_exponents, lines)
+        scale = history_lib.step_of(base)
+        floor = self._finest(true, scale)
+        tried: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+        def error(common: int) -> float:
+            step = scale * history_lib.step_of(common)
+            symbols = np.rint(true / step).astype(np.int32)
+            tried[common] = symbols, symbols.astype(np.float32) * step
+            return self._gauge.mse(leaves, self._layout.unravel(tried[common][1]))
+
+        start = max(rate.steps_for(weights, base, self._target), floor)
+        common = rate.coarsest(error, start, self._target, (floor, MAX_EXPONENT))
+        symbols, decoded = tried[common]
+        levels = [
+            round(2 * math.log2(max(_mean_size(matrix, line), 1e-3)))
+            for matrix, line in zip(grid.matrices(symbols), lines, strict=True)
+        ]
+        writer, tables = Writer(), _key_tables()
+        _push_numbers(writer, [common])
+        _push_numbers(writer, leaf_exponents)
+        for line in lines:
+            _push_numbers(writer, line)
+        _push_numbers(writer, levels)
+        contexts, crc = _key_contexts(grid, lines, levels), _layout_checksum(self._layout)
+        for wave in _waves(grid.size):
+            coded = entropy.push_by_context(writer, symbols[wave], contexts[wave], tables)
+            crc = _checksum(*coded, crc)
+        self._state = _key_state(grid, frame, decoded, scale, common, crc)
+        self._key_frame = frame
+        words = writer.words()
+        head = _HEAD.pack(_KEY, crc) + _COUNT.pack(words.size)
+        payload = head + words.tobytes()
+        return payload.ljust(-(-grid.size // _PARAMS_PER_BYTE), b"\0")
+
+    @staticmethod
+    def _finest(values: np.ndarray, scale: np.ndarray) -> int:
+        """The lowest common exponent at which all symbols are small enough to be coded."""
+        largest = float((np.abs(values) / scale).max(initial=0.0)) / entropy.LIMIT
+        if largest <= 2.0 ** (-MAX_EXPONENT / PER_OCTAVE):
+            return -MAX_EXPONENT
+        return min(math.ceil(PER_OCTAVE * math.log2(largest)) + 1, MAX_EXPONENT)
+
+    def _push_predicted(self, frame: int, true: np.ndarray) -> bytes:
+        state, leaves = self._state, self._layout.unravel(true)
+        gains = self._best_gains(true)
+        predicted = state.history.predict(gains)
+        residual = true - predicted
+        tried: dict[int, tuple] = {}
+
+        def error(common: int) -> float:
+            own = np.clip(common + worth, -MAX_EXPONENT, MAX_EXPONENT).astype(np.int32)
+            step = state.step(self._grid, own)
+            history = state.history.rescaled(own - state.own)
+            scaled = residual / step
+            shifts = self._best_shifts(history, scaled)
+            contexts = history.contexts(shifts)
+            bits = state.tables.bits(_LARGEST_COSTED)
+            symbols = rate.cheapest(scaled, bits, contexts)
+            decoded = predicted + symbols.astype(np.float32) * step
+            tried[common] = own, history, shifts, contexts, symbols, decoded
+            return self._gauge.mse(leaves, self._layout.unravel(decoded))
+
+        # Around what is worth the same everywhere, one number is left to choose.
+        worth = rate.worth(
+            self._grid, self._layout, true, state.history.decoded, state.scale, self._gauge
+        )
+        middle = round(float(np.mean(state.own)))
+        finest = self._finest(residual, state.scale) - int(worth.min())
+        limits = finest, min(max(finest, middle + _MOST_COARSER), MAX_EXPONENT)
+        common = rate.coarsest(error, middle, self._target, limits)
+        own, history, shifts, contexts, symbols, decoded = tried[common]
+        writer = Writer()
+        _push_numbers(writer, own - state.own)
+        _push_numbers(writer, gains - state.gains)
+        _push_numbers(writer, shifts)
+        coded = entropy.push_by_context(writer, symbols, contexts, state.tables)
+        history.advance(decoded, symbols)
+        crc = _checksum(*coded, state.crc)
+        self._state = dataclasses.replace(
+            state, frame=frame, history=history, own=own, gains=gains, crc=crc
+        )
+        return _HEAD.pack(_PREDICTED, crc) + writer.words().tobytes()
+
+    def _best_gains(self, true: np.ndarray) -> np.ndarray:
+        """Least squares of each leaf's change on its velocity, in eighths."""
+        history, gains = self._state.history, []
+        change = (true - history.decoded).astype(np.float64)
+        for part in self._grid.parts:
+            velocity = history.velocity[part].astype(np.float64)
+            power = float(velocity @ velocity)
+            best = float(change[part] @ velocity) / power if power > 0.0 else 0.0
+            gains.append(min(max(round(GAIN_ONE * best), 0), MAX_GAIN))
+        return np.array(gains, np.int32)
+
+    def _best_shifts(self, history: History, scaled: np.ndarray) -> np.ndarray:
+        """How much larger than expected each leaf's symbols are, in contexts."""
+        grid = self._grid
+        expected = np.array(CONTEXT_MEANS)[history.contexts(np.zeros(len(grid.parts), np.int32))]
+        met = np.where(np.abs(scaled) > 0.65, np.abs(np.rint(scaled)), 0.0)
+        shifts = []
+        for part in grid.parts:
+            ratio = (met[part].sum() + 0.05) / (expected[part].sum() + 0.05)
+            shifts.append(min(max(round(2 * math.log2(ratio)), -NUM_CONTEXTS), NUM_CONTEXTS))
+        return np.array(shifts, np.int32)
+
+
+def _mean_size(symbols: np.ndarray, line: np.ndarray) -> float:
+    """Mean size of a leaf's symbols, had all rows and columns the same step."""
+    rows = symbols.shape[0]
+    scale = np.exp2((line[:rows, None] + line[None, rows:]) / PER_OCTAVE)
+    return float(np.mean(np.abs(symbols) * scale)) if symbols.size else 0.0
+
+
+def _key_state(
+    grid: Grid, frame: int, decoded: np.ndarray, scale: np.ndarray, common: int, crc: int
+) -> _State:
+    own, gains = np.full(len(grid.parts), common, np.int32), np.zeros(len(grid.parts), np.int32)
+    return _State(frame, History(grid, decoded), _fresh_tables(), scale, own, gains, crc)
+
+
+class DeltaDecoder(Decoder):
+    """Decodes packets in order; work and memory are bounded by the layout.
+
+    Attributes:
+      state: What is known after the last packet; None before the first, and after a bad one.
+    """
+
+    def __init__(self, layout: Layout):
+        """Waits for a key packet."""
+        self._layout, self._grid = layout, Grid.of(layout)
+        self.state: _State | None = None
+
+    def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
+        """See `Decoder.decode`. After an error, only a key packet is decoded."""
+        state, self.state = self.state, None
+        try:
+            self.state = self._decode(packet, state)
+        except CorruptError as error:
+            raise CorruptError(f"frame {packet.first}: {error}") from error
+        return {packet.first: self._layout.unravel(self.state.history.decoded.copy())}
+
+    def _decode(self, packet: Packet, state: _State | None) -> _State:
+        payload = packet.payload
+        if packet.count != 1:
+            raise CorruptError(f"a packet of {packet.count} frames; this codec has one in each")
+        if len(payload) < _HEAD.size:
+            raise CorruptError(f"a packet of {len(payload)} bytes; want {_HEAD.size} at least")
+        kind, crc = _HEAD.unpack_from(payload)
+        if kind != (_KEY if packet.is_key else _PREDICTED):
+            wanted = "a key frame" if packet.is_key else "a predicted frame"
+            raise CorruptError(f"a packet of kind {kind:#x} where {wanted} belongs")
+        if packet.is_key:
+            return self._decode_key(packet.first, payload, crc)
+        if state is None or packet.first != state.frame + 1:
+            have = "none" if state is None else f"frame {state.frame}"
+            raise CorruptError(f"it is predicted from the frame before, but {have} was decoded")
+        return self._decode_predicted(state, payload[_HEAD.size :], crc)
+
+    def _decode_key(self, frame: int, payload: bytes, crc: int) -> _State:
+        grid = self._grid
+        least = max(-(-grid.size // _PARAMS_PER_BYTE), _HEAD.size + _COUNT.size)
+        if len(payload) < least:
+            raise CorruptError(f"a key frame of {len(payload)} bytes; want {least} at least")
+        start = _HEAD.size + _COUNT.size
+        end = start + 4 * _COUNT.unpack_from(payload, _HEAD.size)[0]
+        if end > len(payload) or payload[end:].strip(b"\0"):
+            raise CorruptError("a key frame whose length and contents do not agree")
+        reader, most = Reader(payload[start:end]), MAX_EXPONENT
+        common = int(_pull_numbers(reader, 1, -most, most, "the common exponent")[0])
+        num = len(grid.parts)
+        leaf_exponents = _pull_numbers(reader, num, 0, 127, "a leaf's exponent")
+        lines = [
+            _pull_numbers(reader, sum(shape), -most, most, "a row's exponent")
+            for shape in grid.shapes
+        ]
+        levels = _pull_numbers(reader, num, -64, 64, "a leaf's level")
+        contexts, tables = _key_contexts(grid, lines, levels), _key_tables()
+        found = _layout_checksum(self._layout)
+        symbols = np.empty(grid.size, np.int32)
+        for wave in _waves(grid.size):
+            symbols[wave], *coded = entropy.pull_by_context(reader, contexts[wave], tables)
+            found = _checksum(*coded, found)
+        _check_end(reader, found, crc)
+        scale = history_lib.step_of(_base(grid, leaf_exponents, lines))
+        with np.errstate(over="ignore"):
+            decoded = symbols.astype(np.float32) * (scale * history_lib.step_of(common))
+        return _key_state(grid, frame, _finite(decoded), scale, common, crc)
+
+    def _decode_predicted(self, state: _State, data: bytes, crc: int) -> _State:
+        num, reader = len(self._grid.parts), Reader(data)
+        change = _pull_numbers(reader, num, -2 * MAX_EXPONENT, 2 * MAX_EXPONENT, "an exponent")
+        own = state.own + change
+        if num and not -MAX_EXPONENT <= own.min() <= own.max() <= MAX_EXPONENT:
+            raise CorruptError(f"exponents from {own.min()} to {own.max()}")
+        gains = state.gains + _pull_numbers(reader, num, -MAX_GAIN, MAX_GAIN, "a gain")
+        if num and not 0 <= gains.min() <= gains.max() <= MAX_GAIN:
+            raise CorruptError(f"gains from {gains.min()} to {gains.max()}")
+        shifts = _pull_numbers(reader, num, -NUM_CONTEXTS, NUM_CONTEXTS, "a shift")
+        history = state.history.rescaled(change)
+        contexts = history.contexts(shifts)
+        symbols, *coded = entropy.pull_by_context(reader, contexts, state.tables)
+        _check_end(reader, _checksum(*coded, state.crc), crc)
+        with np.errstate(over="ignore", invalid="ignore"):
+            decoded = history.predict(gains)
+            decoded += symbols.astype(np.float32) * state.step(self._grid, own)
+        history.advance(_finite(decoded), symbols)
+        return dataclasses.replace(
+            state, frame=state.frame + 1, history=history, own=own, gains=gains, crc=crc
+        )
+
+
+def _check_end(reader: Reader, found: int, wanted: int) -> None:
+    reader.finish()
+    if found != wanted:
+        raise CorruptError("the checksum does not match: damaged bytes, or another reference")
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise CorruptError("values that are not finite")
+    return values
+
+
+assert NUM_TOKENS <= 256  # tokens are bytes

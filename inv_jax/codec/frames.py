@@ -1,0 +1,103 @@
+"""Parts of a neural video to params, wherever the parts come from: a file, segments, a pipe."""
+
+import math
+
+import numpy as np
+
+from inv_jax import params as params_lib
+from inv_jax.codec import fpzip_codec, registry
+from inv_jax.codec.base import CorruptError, Decoder, Layout, Leaves, Packet
+from inv_jax.codec.header import Header
+from inv_jax.types import Params
+
+_LOSSLESS = 32
+
+
+def least_bytes(layout: Layout, frames: int = 1) -> int:
+    """Bytes that params without a prediction have at least: a bit for each, 4 bytes for a leaf.
+
+    It is a rule of the format, kept with zeros where needed, so that a small file cannot make a
+    reader allocate a large network, or very many small arrays.
+    """
+    return frames * max(-(-layout.size // 8), 4 * len(layout.shapes))
+
+
+def pad(payload: bytes, size: int) -> bytes:
+    """The payload with zeros behind it, up to a size."""
+    return payload + bytes(max(0, size - len(payload)))
+
+
+def encode_color(color_layout: Layout, color: Leaves, precision: int = _LOSSLESS) -> bytes:
+    """Color params as fpzip streams, one per leaf.
+
+    Args:
+      color_layout: The leaves.
+      color: By path.
+      precision: Bits of a number; 32 loses nothing.
+    """
+    leaves = [color[path] for path in color_layout.paths]
+    return pad(fpzip_codec.compress(leaves, precision), least_bytes(color_layout))
+
+
+def decode_color(color_layout: Layout, payload: bytes) -> dict[str, np.ndarray]:
+    """The inverse of `encode_color`.
+
+    Raises:
+      CorruptError: If the payload is not what it makes.
+    """
+    if len(payload) < least_bytes(color_layout):
+        raise CorruptError(f"{len(payload)} bytes cannot be {color_layout.size} color params")
+    shapes = [shape for _, shape in color_layout.shapes]
+    arrays = fpzip_codec.decompress(payload, shapes)
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise CorruptError("color params hold numbers that are not finite")
+    return dict(zip(color_layout.paths, arrays, strict=True))
+
+
+class FrameDecoder:
+    """Decodes packets in their order, beginning with any key packet."""
+
+    def __init__(self, header: Header):
+        """Allocates nothing yet that the header asks for.
+
+        Raises:
+          CorruptError: If the codec is not known.
+        """
+        self._header = header
+        self._decoder: Decoder | None = None
+        self._next: int | None = None  # frame that goes on from what was decoded
+        registry.decoder(header.codec, header.layout)
+
+    def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
+        """Structure leaves of the packet's frames, by number.
+
+        Raises:
+          CorruptError: If the packet cannot be decoded, or goes on from one that was not decoded;
+            then the next one has to be a key.
+        """
+        layout, expected, self._next = self._header.layout, self._next, None
+        if packet.is_key:
+            if len(packet.payload) < least_bytes(layout, packet.count):
+                raise CorruptError(
+                    f"frame {packet.first}: {len(packet.payload)} bytes cannot be {packet.count} "
+                    f"frames of {layout.size} params"
+                )
+            self._decoder = registry.decoder(self._header.codec, layout)
+        elif expected != packet.first or packet.count != 1 or self._decoder is None:
+            raise CorruptError(f"frame {packet.first}: the frame before it is missing")
+        frames = self._decoder.decode(packet)
+        for number, leaves in frames.items():
+            if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
+                raise CorruptError(f"frame {number} holds numbers that are not finite")
+        self._next = packet.first + packet.count
+        return frames
+
+
+def assemble(structure: Leaves, color: Leaves) -> Params:
+    """All params of a frame as a nested dict."""
+    return params_lib.nest({**structure, **color})
+
+
+def bits_per_param(num_bytes: int, layout: Layout, frames: int) -> float:
+    """Bits that each structure param of each frame takes."""
+    return 8 * num_bytes / max(1, layout.size * frames) if frames else math.nan

@@ -1,0 +1,262 @@
+"""What an `.inv` file says about itself, once, in its META part.
+
+JSON (UTF-8) through zlib, one object; all keys are there, and others are skipped:
+
+    codec         text    name of the codec, as in `codec/registry.py`
+    settings      object  the codec's settings, for people
+    layout        list    leaves that each frame has of its own, in a fixed order, each as
+                          ["fine/structure/layer_0/kernel", [63, 256]]: its path, its sizes
+    color_layout  list    leaves that frames share, in the same form; it may be empty
+    config        object  settings of the run; "model" (an object) says which network it is
+    rig           object  the cameras, below
+    frame_rate    number  frames per second
+    provenance    object  for people: where it comes from
+
+    rig, of N cameras
+    cam_to_world  numbers (N, 3, 4)  poses in the scene's units; axes: `geometry/cameras.py`
+    intrinsics    numbers (N, 3, 3)  pixels
+    near, far     number             where rays are sampled: scene's units, or NDC depth if ndc
+    height, width whole numbers      pixels of an image
+    ndc           true or false      whether rays are in normalised device coordinates
+    pixel_center  number             0.5 if a pixel's ray goes through its middle
+    bounds        numbers (N, 2)     nearest and farthest depth, scene's units
+    spiral        numbers (P, 3, 4)  poses of a path for videos
+    camera_names  N texts
+    train_cams    whole numbers      which cameras it was trained with, counted from 0
+    test_cams     whole numbers      which ones were held out
+
+It names no folder of the machine it was made on. Everything is checked on reading, since everything
+may be forged; only `settings`, `config` and `provenance` may hold any JSON, `config` printable text
+alone.
+"""
+
+import dataclasses
+import json
+import math
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+
+from inv_jax.codec.base import CorruptError, Layout
+from inv_jax.data.rig import Rig
+from inv_jax.types import Cameras, InvError
+
+MOST_BYTES = 1 << 20  # of the JSON text, and of the payload; 21 cameras take 40 KB
+_MOST_LISTS = 50_000  # lists and objects in it; a camera takes ten, and Python some time for each
+_MOST_LEAVES = 512
+_MOST_PARAMS = 1 << 31
+_MOST_CAMS = 1 << 11
+_MOST_PIXELS = 1 << 26
+_PATH = re.compile(r"\w[\w.\-]{0,63}(/\w[\w.\-]{0,63}){0,7}", re.ASCII)
+_NAME_LENGTH = 200
+_MOST_TEXT = 10_000
+_PRIVATE = (("data", "path"), ("train", "init_from"))  # folders of the machine it is made on
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Header:
+    """What is known before the first frame.
+
+    Attributes:
+      codec: The codec's name.
+      settings: Its settings, for people.
+      layout: The leaves that each frame has of its own.
+      color_layout: The leaves that frames share.
+      config: Settings of the run (`configs/base.py`); `config["model"]` makes the model.
+      rig: The capture's cameras.
+      frame_rate: Frames per second.
+      provenance: For people: versions of inv_jax and its packages, of Python, and the
+        capture's fingerprint.
+    """
+
+    codec: str
+    settings: dict[str, Any]
+    layout: Layout
+    color_layout: Layout
+    config: dict[str, Any]
+    rig: Rig
+    frame_rate: float
+    provenance: dict[str, Any]
+
+    def dump(self) -> bytes:
+        """The payload of META.
+
+        Raises:
+          InvError: If `load` would refuse it.
+        """
+        cameras = self.rig.cameras
+        config = json.loads(json.dumps(self.config))
+        for group, name in _PRIVATE:
+            if group in config:
+                config[group][name] = ""
+        fields = {
+            "codec": self.codec,
+            "settings": self.settings,
+            "layout": self.layout.shapes,
+            "color_layout": self.color_layout.shapes,
+            "config": config,
+            "rig": {
+                "cam_to_world": _lists(cameras.cam_to_world),
+                "intrinsics": _lists(cameras.intrinsics),
+                "near": float(cameras.near),
+                "far": float(cameras.far),
+                "height": cameras.height,
+                "width": cameras.width,
+                "ndc": cameras.ndc,
+                "pixel_center": cameras.pixel_center,
+                "bounds": _lists(self.rig.bounds),
+                "spiral": _lists(self.rig.spiral),
+                "camera_names": self.rig.camera_names,
+                "train_cams": self.rig.train_cams,
+                "test_cams": self.rig.test_cams,
+            },
+            "frame_rate": self.frame_rate,
+            "provenance": self.provenance,
+        }
+        payload = zlib.compress(json.dumps(fields).encode(), 9)
+        try:
+            load(payload)
+        except CorruptError as error:
+            raise InvError(f"the video cannot be described so: {error.__cause__}") from error
+        return payload
+
+
+def load(payload: bytes) -> Header:
+    """The inverse of `Header.dump`.
+
+    Raises:
+      CorruptError: If the payload is not what `dump` makes.
+    """
+    try:
+        if len(payload) > MOST_BYTES:
+            raise ValueError(f"it has {len(payload)} bytes, of {MOST_BYTES} at most")
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(payload, MOST_BYTES)
+        if inflater.unconsumed_tail or not inflater.eof:
+            raise ValueError(f"it is longer than {MOST_BYTES} bytes, or cut")
+        if text.count(b"[") + text.count(b"{") > _MOST_LISTS:
+            raise ValueError(f"it has more than {_MOST_LISTS} lists")
+        fields = json.loads(text)
+        layout = _layout(fields["layout"])
+        color_layout = _layout(fields["color_layout"], may_be_empty=True)
+        _check_tree(layout.paths + color_layout.paths)
+        _check_text(fields["config"])
+        return Header(
+            codec=_is(str, fields["codec"]),
+            settings=_is(dict, fields["settings"]),
+            layout=layout,
+            color_layout=color_layout,
+            config=_is(dict, fields["config"]),
+            rig=_rig(_is(dict, fields["rig"])),
+            frame_rate=_number(fields["frame_rate"], 1e-3, 1e3),
+            provenance=_is(dict, fields["provenance"]),
+        )
+    # RecursionError: JSON of many brackets. OverflowError: whole numbers too large for a float.
+    except (ValueError, LookupError, TypeError, RecursionError, OverflowError, zlib.error) as error:
+        raise CorruptError(f"the file's description is damaged: {str(error)[:200]}") from error
+
+
+def _lists(array: Any) -> list:
+    return np.asarray(array, np.float64).tolist()
+
+
+def _is(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{str(value)[:50]!r} is no {kind.__name__}")
+    return value
+
+
+def _number(value: Any, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise ValueError(f"{str(value)[:50]!r} is no number from {least:g} to {most:g}")
+    return float(value)
+
+
+def _layout(rows: Any, *, may_be_empty: bool = False) -> Layout:
+    rows = _is(list, rows)
+    if not (may_be_empty or rows) or len(rows) > _MOST_LEAVES:
+        raise ValueError(f"a layout of {len(rows)} leaves")
+    shapes, total = [], 0
+    for path, shape in rows:
+        sizes = tuple(_is(int, size) for size in _is(list, shape))
+        if not 1 <= len(sizes) <= 4 or min(sizes) < 1:
+            raise ValueError(f"a leaf of shape {sizes}")
+        total += math.prod(sizes)
+        if not _PATH.fullmatch(_is(str, path)):
+            raise ValueError(f"a leaf of the name {path[:50]!r}")
+        shapes.append((path, sizes))
+    if total > _MOST_PARAMS:
+        raise ValueError(f"a layout of {total} params, of {_MOST_PARAMS} at most")
+    return Layout(tuple(shapes))
+
+
+def _check_tree(paths: tuple[str, ...]) -> None:
+    """Leaves have a name each, and none is a folder of others."""
+    inner = {path[: match.start()] for path in paths for match in re.finditer("/", path)}
+    if len(set(paths)) < len(paths) or inner & set(paths):
+        raise ValueError("two leaves that stand at the same place")
+
+
+def _check_text(value: Any) -> None:
+    """Text in the settings is printable: messages quote it."""
+    if isinstance(value, str) and not (value.isprintable() and len(value) <= _MOST_TEXT):
+        raise ValueError(f"{value[:50]!r} in the settings")
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list):
+        for one in value:
+            _check_text(one)
+
+
+def _array(rows: Any, *shape: int | None) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is too large is infinite, and refused
+        array = np.asarray(_is(list, rows), np.float32)
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits or not np.isfinite(array).all():
+        raise ValueError(f"an array {array.shape} of finite numbers was to be {shape}")
+    return array
+
+
+def _rig(fields: dict[str, Any]) -> Rig:
+    names = tuple(_is(str, name) for name in _is(list, fields["camera_names"]))
+    num_cams = len(names)
+    if not 1 <= num_cams <= _MOST_CAMS:
+        raise ValueError(f"{num_cams} cameras")
+    for name in names:
+        if not (name.isprintable() and len(name) <= _NAME_LENGTH):
+            raise ValueError(f"a camera of the name {name[:50]!r}")
+
+    def cams(values: Any) -> tuple[int, ...]:
+        found = tuple(_is(int, cam) for cam in _is(list, values))
+        if not all(0 <= cam < num_cams for cam in found):
+            raise ValueError(f"cameras {found} of {num_cams}")
+        return found
+
+    height, width = (_is(int, fields[name]) for name in ("height", "width"))
+    if not (height > 0 and width > 0 and height * width <= _MOST_PIXELS):
+        raise ValueError(f"images of {width}x{height}")
+    train_cams, test_cams = cams(fields["train_cams"]), cams(fields["test_cams"])
+    if not train_cams + test_cams:
+        raise ValueError("no camera")
+    near, far = (_number(fields[name], 0.0, 1e9) for name in ("near", "far"))
+    return Rig(
+        cameras=Cameras(
+            cam_to_world=_array(fields["cam_to_world"], num_cams, 3, 4),
+            intrinsics=_array(fields["intrinsics"], num_cams, 3, 3),
+            near=np.float32(near),
+            far=np.float32(far),
+            height=height,
+            width=width,
+            ndc=_is(bool, fields["ndc"]),
+            pixel_center=_number(fields["pixel_center"], 0.0, 1.0),
+        ),
+        bounds=_array(fields["bounds"], num_cams, 2),
+        spiral=_array(fields["spiral"], None, 3, 4),
+        camera_names=names,
+        train_cams=train_cams,
+        test_cams=test_cams,
+    )

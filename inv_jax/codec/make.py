@@ -1,0 +1,76 @@
+"""From settings to codecs, headers and gauges."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from inv_jax.codec import registry
+from inv_jax.codec.base import Codec, Gauge, Layout
+from inv_jax.codec.gauge import RayGauge
+from inv_jax.codec.header import Header
+from inv_jax.data.rig import Rig
+from inv_jax.models.base import Model
+from inv_jax.params import COLOR
+from inv_jax.types import InvError, Params
+
+
+def codec(name: str, settings: Mapping[str, Any]) -> Codec:
+    """A codec.
+
+    Args:
+      name: Of the codec.
+      settings: By name; each codec takes those that are its own.
+
+    Raises:
+      InvError: If there is no such codec, or a setting is out of range.
+    """
+    if name not in registry.CODECS:
+        known = ", ".join(sorted(registry.CODECS))
+        raise InvError(f"no codec is named {name!r}; choose one of {known}")
+    kind = registry.CODECS[name]
+    own = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in settings.items() if key in own})
+
+
+def check_color_precision(bits: int) -> None:
+    """Refuses what fpzip cannot store.
+
+    Raises:
+      InvError: If it is not 2 to 32.
+    """
+    if not 2 <= bits <= 32:
+        raise InvError(f"codec.color_precision={bits}: fpzip takes 2 to 32 bits")
+
+
+def header(
+    codec: Codec, params: Params, config: dict[str, Any], rig: Rig, provenance: dict[str, Any]
+) -> Header:
+    """What a file of this run says about itself.
+
+    Args:
+      codec: Makes its packets.
+      params: Any of the run.
+      config: Settings of the run.
+      rig: The cameras.
+      provenance: For people, JSON values.
+    """
+    return Header(
+        codec=codec.name,
+        settings=codec.settings(),
+        layout=Layout.of(params),
+        color_layout=Layout.of(params, COLOR),
+        config=config,
+        rig=rig,
+        frame_rate=float(config["render"]["fps"]),
+        provenance=provenance,
+    )
+
+
+def gauge(codec: Codec, model: Model, rig: Rig, params: Params) -> Gauge | None:
+    """What the codec's encoder asks about pictures, if it does."""
+    if not codec.uses_gauge:
+        return None
+    cameras = rig.cameras.take(np.array(rig.train_cams or rig.test_cams))
+    return RayGauge(model, cameras, params)

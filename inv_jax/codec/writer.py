@@ -1,0 +1,270 @@
+"""Writes a neural video, frame by frame, each packet behind the last."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import IO
+
+import numpy as np
+
+from inv_jax import params as params_lib
+from inv_jax.codec import bitstream, frames
+from inv_jax.codec.base import Codec, CorruptError, Gauge, Leaves, Packet
+from inv_jax.codec.bitstream import Entry
+from inv_jax.codec.header import Header
+from inv_jax.codec.video import NeuralVideo
+from inv_jax.types import InvError, Params
+
+
+class VideoWriter:
+    """Encodes frames into a file; each packet is on disk when `push` returns."""
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        header: Header,
+        codec: Codec,
+        gauge: Gauge | None = None,
+        *,
+        color_precision: int = 32,
+        go_on_before: int | None = None,
+    ):
+        """Begins a file, or goes on with one.
+
+        Args:
+          path: Of the file; its folder is made.
+          header: What it says about itself.
+          codec: As in the header.
+          gauge: For the codec's choices.
+          color_precision: Bits of a color param, 2 to 32; 32 loses nothing.
+          go_on_before: None replaces whatever is there. Otherwise the file's packets whose frames
+            all lie before this one stay, what is behind them is cut off, and encoding goes on as
+            if it had never stopped, with `next_frame`. Of a codec that collects frames the last
+            packet does not stay: it may have been cut short.
+
+        Raises:
+          InvError: If the file cannot be written, or goes on from other settings.
+        """
+        if not 2 <= color_precision <= 32:
+            raise InvError(f"codec.color_precision={color_precision}: fpzip takes 2 to 32 bits")
+        self._path, self._header = path, header
+        self._precision, self._gauge = color_precision, gauge
+        self._encoder = codec.encoder(header.layout, gauge)
+        self._entries: list[Entry] = []
+        self._color: tuple[int, Leaves] | None = None  # id and leaves of the newest
+        self._next: int | None = None
+        self._end = self._packet_bytes = 0
+        self._file: IO[bytes] | None = None
+        self._is_whole = False  # the file on disk is closed and lacks nothing
+        begin = bitstream.signature() + bitstream.part(bitstream.META, header.dump())
+        if go_on_before is not None and path.is_file() and not _is_begun(path, begin):
+            self._go_on(go_on_before, codec)
+            return
+        with self._as_error():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("wb")
+        self._append(begin)
+        self._flush()
+
+    @property
+    def next_frame(self) -> int | None:
+        """The frame that must come next; None at the beginning."""
+        return self._next
+
+    @property
+    def packet_bytes(self) -> int:
+        """Bytes of the packets that this writer wrote, with their heads."""
+        return self._packet_bytes
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the file so far."""
+        return self._end
+
+    def push(self, frame: int, params: Params, color: int) -> int:
+        """Takes the next frame.
+
+        Args:
+          frame: Its number.
+          params: All of them.
+          color: Number of the frame in which its color params trained last.
+
+        Returns:
+          Bytes that the file grew by; 0 if the codec waits for more frames.
+
+        Raises:
+          InvError: If it is not the next frame, or holds what cannot be encoded.
+        """
+        if self._next is not None and frame != self._next:
+            raise InvError(
+                f"{self._path}: frame {self._next} comes next, not {frame}; a video has no gaps"
+            )
+        before = self._end
+        for path, leaf in params_lib.flatten(params).items():
+            if not np.isfinite(leaf).all():
+                raise InvError(f"parameter {path} of frame {frame} is not finite; train it again")
+        if self._color is None or self._color[0] != color:
+            if self._color is not None:
+                self._write(self._encoder.finish())
+            self._write_color(color, params)
+            if self._gauge is not None:
+                structure = self._header.layout.pick(params)
+                self._gauge.show(frames.assemble(structure, self._color[1]))
+        structure = self._header.layout.pick(params)
+        self._next = frame + 1
+        self._write(self._encoder.push(frame, structure))
+        self._flush()
+        return self._end - before
+
+    def decoded(self) -> Params:
+        """What a receiver has of the frame pushed last.
+
+        Raises:
+          InvError: If the codec gives it only with later frames.
+        """
+        assert self._color is not None, "push a frame before"
+        return frames.assemble(self._encoder.decoded(), self._color[1])
+
+    def abandon(self) -> None:
+        """Closes the file as it is; a later writer goes on with it."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a full disk has been reported
+                self._file.close()
+
+    def close(self) -> None:
+        """Writes what is left, and the index."""
+        is_untouched = self._file is None and self._is_whole
+        if is_untouched or (self._file is not None and self._file.closed):
+            return
+        try:
+            self._write(self._encoder.finish())
+            self._append(bitstream.closing(self._entries, self._end))
+            self._flush()
+        finally:
+            self.abandon()
+
+    def _write_color(self, color: int, params: Params) -> None:
+        layout = self._header.color_layout
+        leaves: Mapping[str, np.ndarray] = layout.pick(params)
+        payload = frames.encode_color(layout, leaves, self._precision)
+        if self._precision < 32:
+            leaves = frames.decode_color(layout, payload)
+        self._color = color, leaves
+        self._entries.append(Entry(self._end, bitstream.COLOR, color, 0, 0, False))
+        self._append(bitstream.color_part(color, payload))
+
+    def _write(self, packets: list[Packet]) -> None:
+        assert self._color is not None or not packets
+        for packet in packets:
+            least = frames.least_bytes(self._header.layout, packet.count) if packet.is_key else 0
+            padded = dataclasses.replace(packet, payload=frames.pad(packet.payload, least))
+            color = self._color[0]
+            self._entries.append(
+                Entry(self._end, bitstream.FRAME, packet.first, packet.count, color, packet.is_key)
+            )
+            part = bitstream.packet_part(padded, color)
+            self._packet_bytes += len(part)
+            self._append(part)
+
+    def _append(self, data: bytes) -> None:
+        with self._as_error():
+            if self._file is None:  # going on: nothing was changed up to here
+                os.truncate(self._path, self._end)
+                self._file = self._path.open("ab")
+            self._file.write(data)
+        self._end += len(data)
+
+    def _flush(self) -> None:
+        if self._file is not None:
+            with self._as_error():
+                self._file.flush()
+                os.fsync(self._file.fileno())
+
+    @contextlib.contextmanager
+    def _as_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InvError(
+                f"{self._path} cannot be written ({error.strerror}); what was whole before stays: "
+                "free some space, or see to its folder, and run the same command again"
+            ) from error
+
+    def _go_on(self, before: int, codec: Codec) -> None:
+        """Finds what stays of the file; it is cut when something is written behind that."""
+        with NeuralVideo.open(self._path) as video:
+            self._take(video, before, codec)
+
+    def _take(self, video: NeuralVideo, before: int, codec: Codec) -> None:
+        _check_same(self._path, video.header, self._header)
+        try:
+            kept = self._kept(video, before, codec)
+        except CorruptError as error:
+            raise InvError(
+                f"{self._path}: {error}; move it away, and encode the run again when it is trained"
+            ) from error
+        packets: list[Packet] = []
+        for entry in kept:
+            self._entries.append(entry)
+            if entry.kind == bitstream.FRAME:
+                packets = [*([] if entry.is_key else packets), video.packet(entry)]
+        if packets:
+            last = self._entries[-1]
+            self._next = last.first + last.count
+            self._encoder.resume(packets)
+            self._color = last.color, video.color(last.color)
+            if self._gauge is not None:
+                self._gauge.show(self.decoded())
+        newest = video.frames()[-1:]
+        is_all = bool(newest) and self._next == newest[0] + 1
+        self._is_whole = video.is_closed and codec.is_lag_free and is_all
+
+    def _kept(self, video: NeuralVideo, before: int, codec: Codec) -> list[Entry]:
+        """Colors and packets that stay, each checked whole; sets where they end."""
+        entries: list[Entry] = []
+        ends: list[tuple[int, int]] = []  # entries, and bytes, up to META and each packet
+        for found in bitstream.parts(video.source, bitstream.SIGNATURE_BYTES):
+            if isinstance(found, range):
+                raise CorruptError(f"bytes {found.start} to {found.stop - 1} are damaged")
+            payload = bitstream.read_payload(video.source, found)
+            if found.kind == bitstream.META:
+                ends.append((0, found.end))
+            elif found.kind == bitstream.COLOR:
+                color, _ = bitstream.parse_color(payload)
+                entries.append(Entry(found.offset, bitstream.COLOR, color, 0, 0, False))
+            elif found.kind == bitstream.FRAME:
+                packet, color = bitstream.parse_packet(payload)
+                if packet.first + packet.count > before:
+                    break
+                entries.append(
+                    Entry(
+                        *(found.offset, bitstream.FRAME, packet.first, packet.count),
+                        *(color, packet.is_key),
+                    )
+                )
+                ends.append((len(entries), found.end))
+        if not codec.is_lag_free:
+            ends = ends[: max(1, len(ends) - 1)]
+        count, self._end = ends[-1]
+        return entries[:count]
+
+
+def _is_begun(path: pathlib.Path, begin: bytes) -> bool:
+    """Whether a file is nothing but a part of the first bytes: its writer was killed there."""
+    with path.open("rb") as file:
+        found = file.read(len(begin))
+    return len(found) < len(begin) and begin.startswith(found)
+
+
+def _check_same(path: pathlib.Path, old: Header, new: Header) -> None:
+    for what in ("codec", "settings", "layout", "color_layout"):
+        there, here = getattr(old, what), getattr(new, what)
+        if there != here:
+            raise InvError(
+                f"{path} was begun with another {what} ({str(there)[:80]} there, {str(here)[:80]} "
+                "here); move it away, or use the same settings"
+            )
+    if old.rig.fingerprint != new.rig.fingerprint:
+        raise InvError(f"{path} is of another capture; move it away")

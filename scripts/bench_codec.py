@@ -1,0 +1,131 @@
+"""Milliseconds a frame to encode and decode a neural video, on one core.
+
+    python scripts/bench_codec.py                  # the network of configs/base.py
+    python scripts/bench_codec.py --codec=delta --frames=48
+
+One JSON line per codec and setting. The network is that of `configs/base.py`, untrained; its
+structure params walk at random, each frame by Laplace distributed steps of `--scale` of a leaf's
+standard deviation, so `bits_per_param` says how much the codec had to do, and nothing about real
+videos. Steps and symbols are chosen without a picture: with one, rendering it adds to the encoder.
+
+The process, and with it all that it starts, is pinned to one core. `seconds` is a frame in order:
+bytes to params, with checks; `key_seconds` and `predicted_seconds` are those of delta's
+two kinds of packet, `random_seconds` any frame of a file, the packets on the way from its key
+included; the shared color params are decoded before. All these are seconds on the wall;
+`cpu_seconds` is what a frame in order took of the core, and on a machine with other work the better
+number, though without the process that decodes twc.
+"""
+
+import os
+import pathlib
+import random
+import tempfile
+import time
+from typing import Any
+
+import jax
+from absl import app, flags, logging
+from benching import rows, setups
+from fuzzing import samples
+
+from inv_jax import build
+from inv_jax.codec.base import Codec, Layout
+from inv_jax.codec.delta_codec import DeltaCodec
+from inv_jax.codec.fpzip_codec import FpzipCodec
+from inv_jax.codec.frames import FrameDecoder, bits_per_param
+from inv_jax.codec.raw_codec import RawCodec
+from inv_jax.codec.video import NeuralVideo
+from inv_jax.codec.writer import VideoWriter
+
+_CODEC = flags.DEFINE_list("codec", ["raw", "twc", "delta"], "Codecs.")
+_FRAMES = flags.DEFINE_integer("frames", 24, "Of the video.", lower_bound=2)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that it is decoded.", lower_bound=1)
+_SCALE = flags.DEFINE_float("scale", 0.005, "Size of an update, of a leaf's standard deviation.")
+_FIDELITY = flags.DEFINE_list("fidelity", ["40", "50", "60"], "Of delta, in dB of the params.")
+_CORE = flags.DEFINE_integer("core", -1, "That it is pinned to; -1: the first one allowed.")
+
+
+def _codecs() -> list[tuple[str, Codec]]:
+    made: list[tuple[str, Codec]] = []
+    if "raw" in _CODEC.value:
+        made.append(("raw", RawCodec()))
+    if "twc" in _CODEC.value:
+        made.append(("twc, 16 bits, groups of 1", FpzipCodec(16, 1)))
+    if "delta" in _CODEC.value:
+        for fidelity in map(float, _FIDELITY.value):
+            made.append((f"delta, {fidelity:g} dB", DeltaCodec(fidelity, key_every=12)))
+    return made
+
+
+def bench(case: str, codec: Codec, layouts: tuple[Layout, Layout], path: pathlib.Path) -> dict:
+    """Writes a video, then decodes it in order and at random."""
+    layout, _ = layouts
+    walk = samples.Walk(*layouts)
+    writer = VideoWriter(path, samples.header(codec, *layouts), codec)
+    encode, sizes = [], []
+    for frame in range(1, _FRAMES.value + 1):
+        params = walk.step(scale=_SCALE.value)
+        start = time.perf_counter()
+        sizes.append(writer.push(frame, params, 1))
+        encode.append(time.perf_counter() - start)
+    writer.close()
+    video = NeuralVideo.open(path)
+    start = time.perf_counter()
+    video.color(1)
+    color = time.perf_counter() - start
+    keys, predicted, order, cpu = [], [], [], []
+    for _ in range(_ROUNDS.value):
+        decoder = FrameDecoder(video.header)
+        for entry in (entry for group in video.groups for entry in group):
+            start, start_cpu = time.perf_counter(), time.process_time()
+            decoder.decode(video.packet(entry))
+            order.append(time.perf_counter() - start)
+            cpu.append(time.process_time() - start_cpu)
+            (keys if entry.is_key else predicted).append(order[-1])
+    rng, anywhere = random.Random(0), []
+    for _ in range(_FRAMES.value):
+        frame = rng.choice(video.frames())
+        start = time.perf_counter()
+        video.params(frame)
+        anywhere.append(time.perf_counter() - start)
+    video.source.close()
+    coded = sum(sizes[1:])  # the first frame has the color params with it
+    frames = _FRAMES.value - 1
+    row: dict[str, Any] = {
+        "case": case,
+        "codec": codec.name,
+        "params": layout.size,
+        "frames": _FRAMES.value,
+        "scale": _SCALE.value,
+        "bytes_per_frame": coded / frames,
+        "bits_per_param": bits_per_param(coded, layout, frames),
+        **rows.Times.of(order).row("seconds"),
+        **rows.Times.of(cpu).row("cpu_seconds"),
+        **rows.Times.of(keys).row("key_seconds"),
+        **rows.Times.of(anywhere).row("random_seconds"),
+        **rows.Times.of(encode[1:]).row("encode_seconds"),
+        "color_seconds": color,
+    }
+    if predicted:
+        row |= rows.Times.of(predicted).row("predicted_seconds")
+    return row
+
+
+def main(_: list[str]) -> None:
+    core = _CORE.value if _CORE.value >= 0 else min(os.sched_getaffinity(0))
+    shapes = jax.eval_shape(build.model(setups.config()).init, jax.random.key(0))
+    layouts = Layout.of(shapes), Layout.of(shapes, "color")
+    os.sched_setaffinity(0, {core})  # of this thread, and of those and the processes it starts
+    for task in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(task), {core})
+    with tempfile.TemporaryDirectory() as name:
+        for case, codec in _codecs():
+            path = pathlib.Path(name) / "video.inv"
+            row = bench(case, codec, layouts, path)
+            where = {"bench": "codec", "cores": len(os.sched_getaffinity(0)), "core": core}
+            rows.write({**where, **row})
+
+
+if __name__ == "__main__":
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)

@@ -1,0 +1,133 @@
+"""Small neural videos without training: params that wander, cameras in a row."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from inv_jax.codec.base import Codec, Layout, Leaves
+from inv_jax.codec.header import Header
+from inv_jax.codec.writer import VideoWriter
+from inv_jax.data.rig import Rig
+from inv_jax.params import nest
+from inv_jax.types import Cameras, Params
+
+STRUCTURE = Layout(
+    tuple(
+        (f"{network}/structure/{path}", shape)
+        for network in ("coarse", "fine")
+        for path, shape in (
+            ("layer_0/bias", (8,)),
+            ("layer_0/kernel", (5, 8)),
+            ("layer_1/bias", (8,)),
+            ("layer_1/kernel", (8, 8)),
+        )
+    )
+)
+COLOR = Layout(
+    tuple(
+        (f"{network}/color/{path}", shape)
+        for network in ("coarse", "fine")
+        for path, shape in (("layer_2/kernel", (8, 8)), ("rgb/bias", (3,)), ("rgb/kernel", (8, 3)))
+    )
+)
+
+
+class Walk:
+    """Params of frames: each a small step from the one before."""
+
+    def __init__(self, layout: Layout = STRUCTURE, color_layout: Layout = COLOR, *, seed: int = 0):
+        """The first frame is drawn like a fresh network's params."""
+        self._rng = np.random.default_rng(seed)
+        self._layout = layout
+        self._leaves = _draw(self._rng, layout)
+        self._color = _draw(self._rng, color_layout)
+
+    def params(self) -> Params:
+        """All params of the current frame."""
+        return nest({**self._leaves, **self._color})
+
+    def step(self, *, scale: float = 0.01, with_color: bool = False) -> Params:
+        """Params of the next frame.
+
+        Args:
+          scale: Of the step, against the size of the params; Laplace distributed.
+          with_color: The color params go on, too, as in Warm-Up.
+        """
+        self._leaves = self._moved(self._leaves, scale)
+        if with_color:
+            self._color = self._moved(self._color, scale)
+        return self.params()
+
+    def _moved(self, leaves: Leaves, scale: float) -> Leaves:
+        return {
+            path: leaf
+            + self._rng.laplace(scale=scale * leaf.std(), size=leaf.shape).astype(np.float32)
+            for path, leaf in leaves.items()
+        }
+
+
+def _draw(rng: np.random.Generator, layout: Layout) -> Leaves:
+    return {
+        path: rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(np.sqrt(shape[0]))
+        for path, shape in layout.shapes
+    }
+
+
+def rig(num_cams: int = 3) -> Rig:
+    """Cameras in a row that look along -z."""
+    poses = np.tile(np.eye(3, 4, dtype=np.float32), (num_cams, 1, 1))
+    poses[:, 0, 3] = np.arange(num_cams)
+    intrinsics = np.tile(np.float32([[20, 0, 8], [0, 20, 6], [0, 0, 1]]), (num_cams, 1, 1))
+    cameras = Cameras(
+        cam_to_world=poses,
+        intrinsics=intrinsics,
+        near=np.float32(0.5),
+        far=np.float32(1.0),
+        height=12,
+        width=16,
+        ndc=True,
+        pixel_center=0.0,
+    )
+    names = tuple(f"cam{i:02d}" for i in range(num_cams))
+    bounds = np.tile(np.float32([1.0, 9.0]), (num_cams, 1))
+    return Rig(cameras, bounds, poses[:2], names, tuple(range(1, num_cams)), (0,))
+
+
+def header(
+    codec: Codec, layout: Layout = STRUCTURE, color_layout: Layout = COLOR, **fields: Any
+) -> Header:
+    """A description to go with a `Walk`; fields may be replaced."""
+    given = {
+        "codec": codec.name,
+        "settings": codec.settings(),
+        "layout": layout,
+        "color_layout": color_layout,
+        "config": {"model": {"width": 8}, "data": {"path": ""}},
+        "rig": rig(),
+        "frame_rate": 30.0,
+        "provenance": {"program": "inv_jax"},
+    }
+    return Header(**{**given, **fields})
+
+
+def write(
+    path: pathlib.Path, codec: Codec, *, frames: int = 6, warmup: int = 2, seed: int = 0
+) -> list[Params]:
+    """Writes a video of frames 1, 2 ...; returns the params that went in.
+
+    Args:
+      path: Of the file.
+      codec: For it.
+      frames: How many.
+      warmup: Frames with color params of their own; the last one's stay.
+      seed: Of the walk.
+    """
+    walk = Walk(seed=seed)
+    writer = VideoWriter(path, header(codec), codec)
+    given = []
+    for frame in range(1, frames + 1):
+        given.append(walk.step(with_color=frame <= warmup))
+        writer.push(frame, given[-1], max(1, min(frame, warmup)))
+    writer.close()
+    return given

@@ -1,0 +1,120 @@
+"""The gauge on rays: deterministic, and right about what matters."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from inv_jax import build
+from inv_jax.codec import rate
+from inv_jax.codec.base import Layout
+from inv_jax.codec.delta_codec import DeltaCodec
+from inv_jax.codec.gauge import KeenGauge, RayGauge
+from inv_jax.data import capture as capture_lib
+from inv_jax.data import synthetic
+
+_NUM_RAYS = 96
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A model, its params and cameras; the field is made dense, so that colors differ."""
+    from configs import base
+
+    folder: pathlib.Path = tmp_path_factory.mktemp("capture")
+    synthetic.write_capture(folder, height=12, width=16, num_cams=3, frames=range(1, 2), factor=2)
+    config = base.get_config()
+    with config.unlocked():
+        config.model.update(width=8, depth=2, structure_layers=1, coarse_samples=4, fine_samples=4)
+    nerf = build.model(config)
+    shots = capture_lib.open_capture(
+        "n3dv", folder, factor=2, first_frame=1, num_frames=1, holdout=(0,), near=0.2, ndc=True,
+        pixel_center=0.0,
+    )  # fmt: skip
+    params = nerf.init(jax.random.key(0))
+    params["fine"]["color"]["density"]["bias"] += 2.0
+    params["coarse"]["color"]["density"]["bias"] += 2.0
+    return nerf, params, shots.cameras
+
+
+@pytest.fixture(scope="module")
+def gauge(scene) -> RayGauge:
+    nerf, params, cameras = scene
+    return RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rays_per_pass=32)
+
+
+@pytest.fixture(scope="module")
+def leaves(scene):
+    return Layout.of(scene[1]).pick(scene[1])
+
+
+def _shaken(leaves, path: str, amplitude: float, seed: int = 0):
+    noise = np.random.default_rng(seed).normal(size=leaves[path].shape)
+    return dict(leaves) | {path: (leaves[path] + amplitude * noise).astype(np.float32)}
+
+
+_KERNEL = "fine/structure/layer_0/kernel"
+
+
+def test_equal_params_make_equal_pictures(gauge, leaves):
+    assert gauge.mse(leaves, leaves) == 0.0
+
+
+def test_the_same_question_has_the_same_answer_in_another_gauge(scene, gauge, leaves):
+    nerf, params, cameras = scene
+    changed = _shaken(leaves, _KERNEL, 0.1)
+    first = gauge.mse(leaves, changed)
+    again = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rays_per_pass=32)
+    assert first > 0
+    assert again.mse(leaves, changed) == first == gauge.mse(leaves, changed)
+
+
+def test_the_true_picture_is_not_kept_beyond_its_params(gauge, leaves):
+    changed = _shaken(leaves, _KERNEL, 0.1)
+    there, back = gauge.mse(leaves, changed), gauge.mse(changed, leaves)
+    assert there == back
+    leaves_in_place = {path: leaf.copy() for path, leaf in leaves.items()}
+    gauge.mse(leaves_in_place, changed)
+    leaves_in_place[_KERNEL][:] = changed[_KERNEL]
+    assert gauge.mse(leaves_in_place, changed) == 0.0
+
+
+def test_keenness_predicts_the_error_of_small_changes(gauge, leaves):
+    """Of independent changes with the same spread: in the mean over many, where keen is large."""
+    assert isinstance(gauge, KeenGauge)
+    keen = gauge.keenness(leaves)[_KERNEL]
+    assert keen.mean() == pytest.approx(1.0)
+    order = np.argsort(keen.ravel())
+    errors = []
+    for places in (order[: keen.size // 4], order[-keen.size // 4 :]):
+        found = []
+        for seed in range(6):
+            noise = np.zeros(keen.size)
+            noise[places] = 1e-2 * np.random.default_rng(seed).normal(size=places.size)
+            change = leaves[_KERNEL] + noise.reshape(keen.shape)
+            changed = dict(leaves) | {_KERNEL: change.astype(np.float32)}
+            found.append(gauge.mse(leaves, changed))
+        errors.append(np.mean(found))
+    low, high = errors
+    assert high > 2 * low
+
+
+def test_leaves_that_no_one_changes_come_from_the_params_that_were_shown(scene, leaves):
+    nerf, params, cameras = scene
+    gauge = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rays_per_pass=32)
+    before = gauge.picture(leaves)
+    gauge.show(jax.tree.map(lambda x: x * 0.5, params))
+    assert np.abs(gauge.picture(leaves) - before).max() > 1e-3
+
+
+def test_an_encoder_holds_the_fidelity_in_the_picture(scene, gauge, leaves):
+    layout = Layout.of(scene[1])
+    encoder = DeltaCodec(fidelity=45.0).encoder(layout, gauge)
+    for frame in range(3):
+        moved = _shaken(leaves, _KERNEL, 0.02 * frame)
+        encoder.push(frame, moved)
+        assert -10 * np.log10(gauge.mse(moved, encoder.decoded())) > 44.7
+    weights = layout.unravel(rate.importance(layout, leaves, gauge, 1e-4))
+    coarse, fine = (weights[f"{name}/structure/layer_0/kernel"] for name in ("coarse", "fine"))
+    assert fine.mean() > coarse.mean()
