@@ -62,12 +62,25 @@ def get_config() -> ml_collections.ConfigDict:
     train.lr_decay_rate = 0.1  # 1.0: constant (use_weight_decay)
     train.lr_decay_steps = 250_000  # (lrate_decay * 1000)
     train.clip_norm = 2.0  # of each network's gradient
+    train.update_pull = 0.0  # part of the learning rate by which frozen frames' params are pulled
+    # to where they start, each step: fewer of them move, so a frame is cheaper to send; 0.1 or so
     train.save_every = 5_000  # steps between mid-frame states; 0: none
     train.image_every = 0  # steps between images and params within a frame; 0: none (i_iter_img)
     train.dispatch_seconds = 1.0  # steps are sent to the devices in groups that take so long
 
     config.eval = evaluation = ml_collections.ConfigDict()
     evaluation.rays_per_chunk = 0  # rays rendered at once on a device; 0: fits the hardware
+
+    # The neural video that is written while the run trains, to WORKDIR/video.inv; `inv-jax encode`
+    # writes one of a run that is there.
+    config.codec = codec = ml_collections.ConfigDict()
+    codec.name = ""  # '': none; 'delta', 'twc' (INV's), 'raw'
+    codec.fidelity = 40.0  # delta: PSNR in dB of the decoded picture against the trained one
+    codec.key_every = 24  # delta: frames from one key frame to the next
+    codec.precision = 16  # twc: bits of a number, 2 to 32
+    codec.group = 1  # twc: frames of a group; 0: all, INV takes hundreds
+    codec.color_precision = 32  # bits of a shared color param; 32 loses nothing
+    codec.from_decoded = False  # each frame is trained from what a receiver has of the one before
 
     config.render = render = ml_collections.ConfigDict()
     render.fps = 30.0

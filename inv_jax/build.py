@@ -1,6 +1,5 @@
 """From a config to plain typed parts. Below this file nobody knows what a config is."""
 
-import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable
@@ -12,22 +11,27 @@ from absl import logging
 from inv_jax import params as params_lib
 from inv_jax import record, sizing
 from inv_jax.checkpoint import FrameStore
+from inv_jax.codec import make
+from inv_jax.codec.base import Codec
+from inv_jax.codec.writer import VideoWriter
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import records, synthetic
 from inv_jax.data.capture import Capture
+from inv_jax.data.rig import Rig
 from inv_jax.eval.evaluate import Evaluator
 from inv_jax.models import linear
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
-from inv_jax.player.player import FromMain, Player
 from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer, parallel, plan
+from inv_jax.train.broadcast import Broadcast
 from inv_jax.train.journal import Journal
 from inv_jax.train.loop import Settings, Trainer
 from inv_jax.train.parallel import Devices
 from inv_jax.train.recorder import Recorder
 from inv_jax.train.step import Stepper
+from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import InvError, Params, Stopped
 
 Config = ml_collections.ConfigDict
@@ -60,6 +64,11 @@ def training_plan(config: Config) -> plan.Plan:
     c, first = config.train, config.data.first_frame
     if c.freeze_frame < 0:
         raise InvError(f"train.freeze_frame={c.freeze_frame}; want a frame number, or 0 for never")
+    if c.update_pull and not c.freeze_frame:
+        raise InvError(
+            f"train.update_pull={c.update_pull} pulls the params of frozen frames, and there are "
+            "none; set train.freeze_frame, or train.update_pull=0.0"
+        )
     if c.scratch:
         if c.freeze_frame:
             raise InvError(
@@ -73,6 +82,7 @@ def training_plan(config: Config) -> plan.Plan:
         warmup_steps=c.warmup_steps,
         steps=c.steps,
         keep_optimizer=not c.reset_optimizer,
+        is_shaped=c.update_pull > 0.0,
     )
 
 
@@ -215,7 +225,61 @@ def stepper(config: Config, nerf: Nerf, devices: Devices, earlier_pass: int = 0)
         rays_per_pass=sizing.fitting_pass(nerf, devices, share, wanted),
         num_devices=devices.count,
         axis=parallel.AXIS,
+        shaper=UpdatePenalty(pull=c.update_pull),
     )
+
+
+def codec_of(config: Config) -> Codec | None:
+    """The codec of `config.codec`, or None if frames are not encoded while they train.
+
+    Raises:
+      InvError: If its settings contradict each other.
+    """
+    c = config.codec
+    if not c.name:
+        if c.from_decoded:
+            raise InvError("codec.from_decoded=True wants a codec: set codec.name=delta")
+        return None
+    made = make.codec(c.name, c)
+    if c.from_decoded and not made.is_lag_free:
+        raise InvError(
+            f"codec.from_decoded=True wants every frame encoded at once, codec.name={c.name} has "
+            f"groups of codec.group={c.group}; set codec.group=1, or codec.name=delta"
+        )
+    make.check_color_precision(c.color_precision)
+    return made
+
+
+def broadcast(
+    config: Config,
+    workdir: pathlib.Path,
+    codec: Codec,
+    nerf: Nerf,
+    rig: Rig,
+    params: Params,
+    should_stop: Callable[[], bool],
+) -> Broadcast:
+    """The neural video that a run writes to `workdir/video.inv` while it trains.
+
+    Raises:
+      InvError: If the codec cannot store such params, or a file cannot say what it holds.
+    """
+    provenance = record.provenance(rig.fingerprint)
+    header = make.header(codec, params, config.to_dict(), rig, provenance)
+    header.dump()
+    codec.encoder(header.layout)
+
+    def open_writer(go_on_before: int) -> VideoWriter:
+        return VideoWriter(
+            workdir / "video.inv",
+            header,
+            codec,
+            make.gauge(codec, nerf, rig, params),
+            color_precision=config.codec.color_precision,
+            go_on_before=go_on_before,
+        )
+
+    return Broadcast(open_writer, goes_back=config.codec.from_decoded, should_stop=should_stop)
 
 
 def trainer(
@@ -254,7 +318,9 @@ def trainer(
         save_every=config.train.save_every,
         image_every=config.train.image_every,
         dispatch_seconds=config.train.dispatch_seconds,
+        from_decoded=config.codec.from_decoded,
     )
+    video_codec = codec_of(config)
     renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
     check = functools.partial(
         sizing.check_memory, config, training, nerf, devices, step.rays_per_pass
@@ -264,7 +330,9 @@ def trainer(
     shots = training_capture(config, workdir, devices, should_stop)
     check((len(shots.train_cams), shots.cameras.height, shots.cameras.width))
     record.check_capture(workdir, old, shots.fingerprint)
-    store = journal = None
+    store = journal = video = None
+    if video_codec is not None and devices.is_main:
+        video = broadcast(config, workdir, video_codec, nerf, shots, initial, should_stop)
     if devices.is_main:
         record.write(
             config,
@@ -280,7 +348,9 @@ def trainer(
         linear.describe(nerf.mlp.precision, devices.platform),
         step.rays_per_pass,
     )
-    recorder = Recorder(evaluator=Evaluator(renderer, shots, workdir), store=store, journal=journal)
+    recorder = Recorder(
+        evaluator=Evaluator(renderer, shots, workdir), store=store, journal=journal, broadcast=video
+    )
     made = Trainer(
         capture=shots,
         model=nerf,
@@ -303,52 +373,3 @@ def trainer(
             store.close()
 
     return made, close
-
-
-@dataclasses.dataclass(frozen=True)
-class Playback:
-    """A finished or running run, opened for looking at."""
-
-    config: Config
-    capture: Capture
-    player: Player
-    devices: Devices
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process is the one that writes."""
-        return self.devices.is_main
-
-    def wait_for_all(self) -> None:
-        """Waits until all processes of the job are here: the main one, behind its writing."""
-        self.devices.agree(False)
-
-
-def playback(workdir: pathlib.Path, data_path: str = "") -> Playback:
-    """Opens a run's workdir for evaluation and rendering; writes nothing.
-
-    Args:
-      workdir: Of the run.
-      data_path: Where its capture is, if it has moved.
-
-    Raises:
-      InvError: If there is no run, or none of its frames is stored yet.
-    """
-    devices = Devices()
-    config = devices.from_main(lambda: record.read_config(workdir))
-    if data_path:
-        with config.unlocked():
-            config.data.path = str(pathlib.Path(data_path).expanduser().absolute())
-    source = FromMain(FrameStore(workdir), devices)
-    frames = source.frames()
-    if not frames:
-        raise InvError(f"{workdir} has no stored frames yet; train it first")
-    nerf = model(config)
-    renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
-    num_frames = frames[-1] - config.data.first_frame + 1
-    return Playback(
-        config,
-        capture(config, workdir, num_frames),
-        Player(source, renderer),
-        devices,
-    )

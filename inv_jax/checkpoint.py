@@ -116,6 +116,10 @@ class FrameStore:
             args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
             return self._frames.restore(frame, args=args)[_METADATA]
 
+    def color_id(self, frame: int) -> int:
+        """Number of the frame in which a frame's color params trained last."""
+        return int(self.metadata(frame)["holds"][params_lib.COLOR])
+
     def params(self, frame: int) -> dict[str, Any]:
         """All params of a frame, as a nested dict of numpy arrays: its own and the shared ones."""
         holds = self.metadata(frame)["holds"]
@@ -150,7 +154,7 @@ class FrameStore:
         Args:
           frame: Its number.
           params: All params.
-          optimizer: The optimizer's leaves by path.
+          optimizer: The optimizer's leaves by path; none of a frame that was not trained here.
           trained: Roles that trained in this frame. Others are stored only if no earlier frame
             holds them; if one does, they have to be the same.
           metadata: JSON values to note.
@@ -163,7 +167,9 @@ class FrameStore:
             if role in trained or role == params_lib.STRUCTURE or role not in holds:
                 holds[role] = frame
                 items[role] = {p: v for p, v in leaves.items() if params_lib.role_of(p) == role}
-        args = _save_args({**items, _OPTIMIZER: optimizer}, {**metadata, "holds": holds})
+        if optimizer:
+            items[_OPTIMIZER] = optimizer
+        args = _save_args(items, {**metadata, "holds": holds})
         with _one_line_errors(f"frame {frame}", self._folder):
             self._frames.save(frame, args=args, force=True)
         self._drop_old_optimizers(frame)

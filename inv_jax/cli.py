@@ -15,7 +15,19 @@ from collections.abc import Sequence
 import jax
 from absl import flags, logging
 
-from inv_jax.commands import doctor, evaluate, pack, render, train
+from inv_jax.commands import (
+    decode,
+    doctor,
+    encode,
+    evaluate,
+    info,
+    pack,
+    play,
+    publish,
+    render,
+    swap,
+    train,
+)
 from inv_jax.commands.stop import Stop
 from inv_jax.train import hosts
 from inv_jax.types import InvError
@@ -44,6 +56,12 @@ _COMMANDS: dict[str, types.ModuleType] = {
     "render": render,
     "pack": pack,
     "doctor": doctor,
+    "encode": encode,
+    "decode": decode,
+    "info": info,
+    "swap": swap,
+    "publish": publish,
+    "play": play,
 }
 
 
@@ -64,6 +82,9 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
     # A config file is the user's code: it may raise anything.
     except Exception as error:
         raise InvError(_last_line(error)) from error
+    positional = getattr(_COMMANDS[command], "POSITIONAL", "")  # a flag that needs no name
+    if positional and len(rest) == 2 and values[positional].value is None:
+        values[positional].value = rest.pop()
     if len(rest) > 1:
         raise InvError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
     for name, advice in _COMMANDS[command].REQUIRED.items():

@@ -71,6 +71,14 @@ def split(params: Params, wanted: Collection[str]) -> tuple[Params, Params]:
     return select(params, wanted), select(params, rest)
 
 
+def partition(params: Params, chosen: Params) -> tuple[Params, Params]:
+    """The leaves that are chosen (see `mask`) and the rest; `merge` is the inverse."""
+    return (
+        jax.tree.map(lambda leaf, is_in: leaf if is_in else _MASKED, params, chosen),
+        jax.tree.map(lambda leaf, is_in: _MASKED if is_in else leaf, params, chosen),
+    )
+
+
 def merge(*parts: Params) -> Params:
     """Puts trees together that complement each other, as `split` makes them.
 

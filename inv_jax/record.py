@@ -29,7 +29,17 @@ _FREE = (
     "render.",
 )
 # Fields younger than some runs, with what those runs did: group, name, value.
-_YOUNGER = (("model", "precision", "float32"),)
+_YOUNGER = (
+    ("model", "precision", "float32"),
+    ("train", "update_pull", 0.0),
+    ("codec", "name", ""),
+    ("codec", "fidelity", 40.0),
+    ("codec", "key_every", 24),
+    ("codec", "precision", 16),
+    ("codec", "group", 1),
+    ("codec", "color_precision", 32),
+    ("codec", "from_decoded", False),
+)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
 
 
@@ -38,29 +48,38 @@ def _config_path(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def write(
-    config: Config, workdir: pathlib.Path, devices: Devices, *, rays_per_pass: int, capture: str
+    config: Config,
+    workdir: pathlib.Path,
+    devices: Devices | None,
+    *,
+    rays_per_pass: int,
+    capture: str,
 ) -> None:
     """Writes `config.json`: what really runs, with versions and devices.
 
     Args:
       config: With paths and choices made definite (`definite`).
       workdir: Made if it does not exist.
-      devices: What it runs on.
-      rays_per_pass: As chosen for the hardware; a resumed run keeps it.
+      devices: What it runs on; None if it was decoded, not trained.
+      rays_per_pass: As chosen for the hardware; a resumed run keeps it. 0: not chosen yet.
       capture: The capture's fingerprint (`Capture.fingerprint`).
     """
     workdir.mkdir(parents=True, exist_ok=True)
     record = {
         "config": config.to_dict(),
         "rays_per_pass": rays_per_pass,
-        "capture": capture,
-        "versions": {name: _version(name) for name in _PACKAGES},
-        "python": platform.python_version(),
-        "devices": devices.describe(),
+        **provenance(capture),
+        "devices": "none" if devices is None else devices.describe(),
     }
     path = _config_path(workdir)
     with files.replacing(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def provenance(capture: str) -> dict[str, Any]:
+    """What a file says of where it comes from: versions, and the capture's fingerprint."""
+    versions = {name: _version(name) for name in _PACKAGES}
+    return {"capture": capture, "versions": versions, "python": platform.python_version()}
 
 
 def _version(package: str) -> str:

@@ -25,6 +25,7 @@ from configs import base  # noqa: E402
 from inv_jax import build  # noqa: E402
 from inv_jax.eval import report  # noqa: E402
 from inv_jax.eval.evaluate import measure  # noqa: E402
+from inv_jax.playback import open_playback  # noqa: E402
 from inv_jax.types import InvError  # noqa: E402
 
 _BASELINES = flags.DEFINE_string("baselines", "../shared/baselines", "Folder of the JSON files.")
@@ -75,7 +76,7 @@ def compare(name: str, baseline: dict, workdir: pathlib.Path, seed: int) -> list
         trainer.train()
     finally:
         close()
-    playback = build.playback(workdir)
+    playback = open_playback(workdir)
     capture = playback.capture
     rows = []
     for theirs in baseline["rows"]:

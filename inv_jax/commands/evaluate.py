@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 
-from inv_jax import build
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import report
 from inv_jax.eval.evaluate import measure
+from inv_jax.playback import Playback, open_playback
 
-USAGE = "--workdir=runs/demo [--cams=test|train|all|0,3] [--out=table.json]"
+USAGE = "--workdir=runs/demo|video.inv [--cams=test|train|all|0,3] [--out=table.json]"
 REQUIRED = flagged.WORKDIR
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
-    flagged.define_workdir(values)
+    flagged.define_workdir(values, or_video=True)
     flags.DEFINE_string(
         "cams", "test", "Cameras: test, train, all, or indices as 0,3.", flag_values=values
     )
@@ -30,7 +30,7 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
     flagged.join_processes(values)
-    playback = build.playback(flagged.workdir(values), values.data_path)
+    playback = open_playback(flagged.workdir(values), values.data_path)
     rows, table = evaluate(playback, cams=values.cams, frames=values.frames)
     if playback.is_main:
         print(table)
@@ -40,9 +40,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     return 0
 
 
-def evaluate(
-    playback: build.Playback, *, cams: str, frames: str
-) -> tuple[list[dict[str, Any]], str]:
+def evaluate(playback: Playback, *, cams: str, frames: str) -> tuple[list[dict[str, Any]], str]:
     """Measures stored frames against the capture's images; rows, and a table of them.
 
     Of several processes all render, the main one measures; the others get no rows.

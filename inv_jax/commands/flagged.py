@@ -13,8 +13,10 @@ WORKDIR = {"workdir": "give the folder of the run"}
 CONFIG = {"config": "give a config file, for example configs/demo.py"}
 
 
-def define_workdir(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+def define_workdir(values: flags.FlagValues, *, or_video: bool = False) -> None:
+    """`--workdir`; for commands that only look, it may also be an .inv file."""
+    text = "Folder of the run, or an .inv file." if or_video else "Folder of the run."
+    flags.DEFINE_string("workdir", None, text, flag_values=values)
 
 
 def workdir(values: flags.FlagValues) -> pathlib.Path:
@@ -79,6 +81,11 @@ def define_stored_frames(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
     )
+    define_frames(values)
+
+
+def define_frames(values: flags.FlagValues) -> None:
+    """`--frames`, see `select_frames`."""
     flags.DEFINE_string(
         "frames", "", "Frames, as FIRST:LAST, both included; empty: all stored.", flag_values=values
     )

@@ -7,23 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 from absl import flags, logging
 
-from inv_jax import build
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import pictures
-from inv_jax.eval.evaluate import shown_cam
+from inv_jax.playback import Playback, open_playback
 from inv_jax.player import player as player_lib
 from inv_jax.player import video
 from inv_jax.render.view import View
 from inv_jax.types import Cameras
 
-USAGE = "--workdir=runs/demo --path=spiral|test --out=video.mp4"
+USAGE = "--workdir=runs/demo|video.inv --path=spiral|test --out=video.mp4"
 REQUIRED = flagged.WORKDIR
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
-    flagged.define_workdir(values)
+    flagged.define_workdir(values, or_video=True)
     flags.DEFINE_enum("path", "spiral", ["spiral", "test"], "Camera path.", flag_values=values)
     flags.DEFINE_string(
         "out", "video.mp4", "Video file; the depth goes to NAME_depth.", flag_values=values
@@ -36,7 +35,7 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
     flagged.join_processes(values)
-    playback = build.playback(flagged.workdir(values), values.data_path)
+    playback = open_playback(flagged.workdir(values), values.data_path)
     paths = render(
         playback,
         path=values.path,
@@ -51,20 +50,20 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
 
 
 def render(
-    playback: build.Playback, *, path: str, frames: str, out: pathlib.Path, fps: float | None
+    playback: Playback, *, path: str, frames: str, out: pathlib.Path, fps: float | None
 ) -> list[pathlib.Path]:
     """Renders a video and, beside it, its depth; the paths written.
 
     Frame number t is seen from pose t modulo 120 of the spiral, as in INV, or from the held-out
     camera.
     """
-    capture = playback.capture
+    rig = playback.rig
     selected = flagged.select_frames(playback.player.frames, frames)
-    cam = shown_cam(capture)
+    cam = rig.shown_cam
     if path == "test":
-        cameras = capture.cameras.take(np.array([cam]))
+        cameras = rig.cameras.take(np.array([cam]))
     else:
-        cameras = player_lib.spiral_cameras(capture.cameras, capture.spiral, cam)
+        cameras = player_lib.spiral_cameras(rig.cameras, rig.spiral, cam)
     fps = playback.config.render.fps if fps is None else fps
     views = _with_log(playback.player.along(selected, cameras), len(selected))
     if not playback.is_main:

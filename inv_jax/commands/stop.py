@@ -25,7 +25,7 @@ class Stop:
                 raise KeyboardInterrupt
             return
         self.signal = number
-        logging.info("%s: storing the state and leaving", signal.Signals(number).name)
+        logging.info("%s: stopping", signal.Signals(number).name)
 
     def __call__(self) -> bool:
         return self.signal is not None

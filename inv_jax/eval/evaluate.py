@@ -20,11 +20,6 @@ def measure(view: View, truth: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def shown_cam(capture: Capture) -> int:
-    """The camera that pictures and videos show: the first held-out one, if there is any."""
-    return (capture.test_cams or capture.train_cams)[0]
-
-
 class Evaluator:
     """Renders one view of every frame, measures it and writes its images."""
 
@@ -34,7 +29,7 @@ class Evaluator:
         The first held-out camera is shown; where none is held out, the first one.
         """
         self._renderer, self._capture = renderer, capture
-        self.cam = shown_cam(capture)
+        self.cam = capture.shown_cam
         self._folder = pathlib.Path(workdir) / "nerf_esti"
 
     def start(self, params: Params) -> PendingView:

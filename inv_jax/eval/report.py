@@ -44,12 +44,13 @@ def summary(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[str, 
     return result
 
 
-def format_table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+def format_table(rows: Sequence[Row], columns: Sequence[str], *, has_summary: bool = True) -> str:
     """The rows as aligned plain text, under them their mean, median and worst.
 
     Args:
       rows: Scalars by name; what is absent or None shows as '-'.
       columns: Names of the columns, in order; the first one should name the row.
+      has_summary: False leaves mean, median and worst out.
 
     Returns:
       Lines of one width without escape codes, the same on a terminal and in a log file.
@@ -59,7 +60,7 @@ def format_table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     foot = [
         [label, *(_cell(name, values[name]) if name in values else "" for name in columns[1:])]
         for label, values in summary(rows, columns).items()
-        if values
+        if values and has_summary
     ]
     widths = [max(map(len, cells)) for cells in zip(header, *body, *foot, strict=True)]
     is_text = [any(isinstance(row.get(name), str) for row in rows) for name in columns]

@@ -11,7 +11,7 @@ from inv_jax.types import Cameras, Params
 
 
 class FrameSource(Protocol):
-    """Where stored frames come from: a run's `FrameStore`, or anything with the same two calls."""
+    """Where stored frames come from: a run's `FrameStore`, or anything with the same calls."""
 
     def frames(self) -> list[int]:
         """Numbers of the frames there are, in order."""
@@ -21,18 +21,27 @@ class FrameSource(Protocol):
         """All params of one frame."""
         ...
 
+    def color_id(self, frame: int) -> int:
+        """Names its color params: the frame in which they trained last."""
+        ...
+
 
 class FromMain:
     """A source that the main process reads for all processes of a job."""
 
-    def __init__(self, source: FrameSource, devices: Devices):
+    def __init__(self, source: FrameSource | None, devices: Devices):
+        """`source` is asked by the main process alone; the others may have None."""
         self._source, self._devices = source, devices
 
     def frames(self) -> list[int]:
-        return self._devices.from_main(self._source.frames)
+        # Not `self._source.frames`: where the source is None, nobody calls it.
+        return self._devices.from_main(lambda: self._source.frames())  # noqa: PLW0108
 
     def params(self, frame: int) -> Params:
         return self._devices.from_main(lambda: self._source.params(frame))
+
+    def color_id(self, frame: int) -> int:
+        return self._devices.from_main(lambda: self._source.color_id(frame))
 
 
 class Player:
@@ -52,6 +61,10 @@ class Player:
         if self._placed is None or self._placed[0] != frame:
             self._placed = frame, self._renderer.params(self._source.params(frame))
         return self._renderer.render(self._placed[1], cameras, cam)
+
+    def look(self, params: Params, cameras: Cameras, cam: int) -> View:
+        """Renders any params from one of the given cameras."""
+        return self._renderer.render(self._renderer.params(params), cameras, cam)
 
     def along(self, frames: list[int], cameras: Cameras) -> Iterator[View]:
         """Frame after frame: frame number t from camera t modulo their number, as in INV."""

@@ -38,11 +38,12 @@ from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How the loop goes about its work; nothing here changes a result."""
+    """How the loop goes about its work; but for `from_decoded`, nothing here changes a result."""
 
     save_every: int = 5000  # steps between states within a frame; 0: none
     image_every: int = 0  # steps between images and params within a frame; 0: none
     dispatch_seconds: float = 1.0  # how long one dispatch should take
+    from_decoded: bool = False  # frames are stored, and gone on from, as a receiver has them
 
     def __post_init__(self):
         for name in ("save_every", "image_every"):
@@ -117,6 +118,7 @@ class Trainer:
         standing = self._devices.from_main(
             lambda: resume.find(recorder.store, recorder.journal, frames, self._plan, self._workdir)
         )
+        self._devices.from_main(lambda: recorder.begin(frames[0]))
         with Progress(is_shown=self._devices.is_main) as progress:
             recorder.on_row = progress.show_row
             total = [self._plan.phase(number).steps for number in frames]
@@ -126,6 +128,7 @@ class Trainer:
                 self._catch_up(standing.unseen)
                 self._train_frames(standing, progress)
                 self._see_to_the_end()
+                recorder.finish_video()
                 self._wait_for_writing()
             finally:
                 self._tracer.close()
@@ -202,6 +205,9 @@ class Trainer:
         )
         if step:
             logging.info("frame %d goes on after step %d", number, step)
+        if phase.is_shaped:
+            anchor, _ = params_lib.split(params, phase.roles)
+            state = state.replace(shaping=self._stepper.shaper.begin(anchor))
         return _Frame(
             number=number,
             phase=phase,
@@ -334,17 +340,27 @@ class Trainer:
             "device_memory_bytes": self._devices.peak_memory_bytes(),
             "host_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         }
+        params = self._send(current.number, state.params, phase.roles)
         self._recorder.save(
             current.number,
-            state.params,
+            params,
             params_lib.flatten(state.opt_state),
             trained=phase.roles,
             metadata=metadata,
         )
         self._last_stored = current.number
         self._see_to_the_end()  # of the frame before, if frames are short
-        self._recorder.show(current.number, state.params, current.shown, metadata)
-        return state.params, state.opt_state
+        self._recorder.show(current.number, params, current.shown, metadata)
+        return params, state.opt_state
+
+    def _send(self, number: int, params: Params, trained: tuple[str, ...]) -> Params:
+        """Hands a frame over to be encoded; the params that training goes on from."""
+        if not self._settings.from_decoded:
+            self._recorder.send(number, params, trained)
+            return params
+        return self._devices.from_main(
+            lambda: self._recorder.send_and_decode(number, params, trained)
+        )
 
     def _see_to_the_end(self) -> None:
         """Renders what is left of the pending view.

@@ -24,6 +24,7 @@ class Phase:
       roles: Roles of the params that train; all others stay equal to the bit.
       start: `PREVIOUS` or `SCRATCH`.
       keep_optimizer: Whether the optimizer state carries on from the frame before.
+      is_shaped: Whether the stepper's shaper keeps updates near the params a frame starts from.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Phase:
     roles: tuple[str, ...]
     start: str = PREVIOUS
     keep_optimizer: bool = True
+    is_shaped: bool = False
 
     def __post_init__(self):
         if self.steps < 1:
@@ -68,6 +70,7 @@ def incremental(
     warmup_steps: int,
     steps: int,
     keep_optimizer: bool = True,
+    is_shaped: bool = False,
 ) -> Plan:
     """INV: Warm-Up trains everything, Structure Transfer the structure layers only.
 
@@ -78,6 +81,7 @@ def incremental(
       warmup_steps: Steps of a Warm-Up frame.
       steps: Steps of a Structure Transfer frame.
       keep_optimizer: Whether Adam's moments carry on from frame to frame.
+      is_shaped: Whether the updates of Structure Transfer are shaped.
     """
     phases = []
     if freeze_frame == 0 or freeze_frame > first_frame:
@@ -87,7 +91,9 @@ def incremental(
     if freeze_frame != 0:
         start = max(first_frame, freeze_frame)
         structure = (params_lib.STRUCTURE,)
-        phases.append(Phase("transfer", start, steps, structure, PREVIOUS, keep_optimizer))
+        phases.append(
+            Phase("transfer", start, steps, structure, PREVIOUS, keep_optimizer, is_shaped)
+        )
     return Plan(tuple(phases))
 
 

@@ -22,6 +22,7 @@ from inv_jax.checkpoint import FrameStore
 from inv_jax.eval.evaluate import Evaluator
 from inv_jax.render.view import PendingView, View
 from inv_jax.train.background import Background
+from inv_jax.train.broadcast import Broadcast
 from inv_jax.train.journal import Journal
 from inv_jax.types import Params
 
@@ -47,10 +48,16 @@ class Recorder:
         evaluator: Evaluator,
         store: FrameStore | None,
         journal: Journal | None,
+        broadcast: Broadcast | None = None,
         on_row: Callable[[Mapping[str, Any]], None] = lambda row: None,
     ):
-        """`on_row` is told each row when it is written; from another thread."""
+        """`on_row` is told each row when it is written; from another thread.
+
+        With a `broadcast`, frames are also encoded, each before it is stored, so that the file is
+        never behind.
+        """
         self.store, self.journal = store, journal
+        self._broadcast = broadcast
         self.evaluator = evaluator
         self.on_row = on_row
         self._background = Background()
@@ -65,6 +72,8 @@ class Recorder:
     def close(self) -> None:
         """Does what was begun on the thread; a view that is not rendered whole is left out."""
         self._background.close()
+        if self._broadcast is not None:
+            self._broadcast.close()
 
     def wait(self) -> None:
         """Waits until all that was handed over is on disk.
@@ -74,7 +83,33 @@ class Recorder:
         """
         self._background.wait()
 
-    # Storing.
+    # Sending and storing.
+
+    def begin(self, first_frame: int) -> None:
+        """Brings the neural video to the stored frames; `first_frame` is the run's."""
+        if self._broadcast is not None and self.store is not None:
+            self._broadcast.begin(self.store, first_frame)
+
+    def finish_video(self) -> None:
+        """All frames are trained: the neural video gets its index, behind what is waiting."""
+        if self._broadcast is not None:
+            self._background.run(self._broadcast.finish)
+
+    def send(self, number: int, params: Params, trained: tuple[str, ...]) -> None:
+        """Encodes a trained frame, of host arrays, for the neural video if there is one."""
+        if self._broadcast is not None:
+            broadcast = self._broadcast
+            self._background.run(lambda: broadcast.send(number, params, trained))
+
+    def send_and_decode(self, number: int, params: Params, trained: tuple[str, ...]) -> Params:
+        """Encodes a trained frame at once; the params that a receiver has then.
+
+        To be called by the main process alone.
+        """
+        assert self._broadcast is not None, "there is no neural video to go on from"
+        self.send(number, params, trained)
+        self.wait()
+        return self._broadcast.decoded()
 
     def save(
         self,
@@ -197,6 +232,7 @@ class Recorder:
             **measures,
             "eval_seconds": round(seconds, 3),
             "structure_bytes": self.store.role_bytes(number, params_lib.STRUCTURE),
+            **({} if self._broadcast is None else self._broadcast.row(number)),
         }
         self.journal.write(row)
         self.on_row(row)

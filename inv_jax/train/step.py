@@ -4,8 +4,10 @@
 from frame to frame is traced (images, keys, counters), so a phase compiles once.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,10 +57,34 @@ class TrainState:
     key: Array  # the frame's random key
     step: Array  # () int32, steps done in this frame
     means: Means
+    shaping: Any = None  # arrays of the stepper's shaper, of this frame; None: it shapes nothing
 
     @property
     def params(self) -> Params:
         return params_lib.merge(self.trainable, self.frozen)
+
+
+class Shaper(abc.ABC):
+    """Shapes what a frame's training does to the params, besides the loss.
+
+    Its arrays (a reference to stay near, say) are those of one frame and travel in the state as
+    `shaping`; it holds none itself.
+    """
+
+    @abc.abstractmethod
+    def begin(self, trainable: Params) -> Any:
+        """The arrays of a frame whose trainable params start from these."""
+
+    def after(self, trainable: Params, shaping: Any, rate: Array) -> Params:
+        """The params after an update.
+
+        Args:
+          trainable: Updated params.
+          shaping: This frame's arrays.
+          rate: The update's learning rate; Adam moved no param by much more.
+        """
+        del shaping, rate
+        return trainable
 
 
 Sampler = Callable[[Array, Int[Array, ""], Int[Array, "b"], int, Frame, Cameras], Batch]
@@ -80,6 +106,7 @@ class Stepper:
         runs faster; the result is the same to rounding.
       num_devices: How many devices share a step.
       axis: Name of the mapped device axis, or None outside of a map.
+      shaper: Shapes the update, by the `shaping` of the state; None: nothing does.
     """
 
     model: Model
@@ -91,6 +118,7 @@ class Stepper:
     rays_per_pass: int
     num_devices: int = 1
     axis: str | None = None
+    shaper: Shaper | None = None
 
     def run(
         self, state: TrainState, frame: Frame, cameras: Cameras, num_steps: Int[Array, ""]
@@ -118,6 +146,8 @@ class Stepper:
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.trainable)
         rate = self.schedule(state.step)
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
+        if self.shaper is not None and state.shaping is not None:
+            trainable = self.shaper.after(trainable, state.shaping, rate)
         return state.replace(
             trainable=trainable,
             opt_state=opt_state,

@@ -10,10 +10,10 @@ import pytest
 from jax import monitoring
 from PIL import Image
 
-from inv_jax import build
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.eval import pictures
+from inv_jax.playback import open_playback
 from inv_jax.train.journal import Journal
 from inv_jax.types import InvError
 
@@ -153,7 +153,7 @@ def test_config_json_says_what_ran(run):
 def test_stored_params_render_the_picture_on_disk(run):
     """What is seen of a frame is what was stored of it."""
     workdir, _, _ = run
-    playback = build.playback(workdir)
+    playback = open_playback(workdir)
     view = playback.player.view(4, playback.capture.cameras, 0)
     with Image.open(next((workdir / "nerf_esti").glob("cam00_frame0004_*.png"))) as image:
         np.testing.assert_array_equal(np.asarray(image), pictures.to_uint8(view.rgb))

@@ -15,8 +15,11 @@ import pytest
 
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
+from inv_jax.codec.video import NeuralVideo
 from inv_jax.train import hosts
 
+# A codec that loses nothing, by which every frame goes to the main process and comes back.
+_SETTINGS = {"codec.name": "raw", "codec.from_decoded": True}
 _SECONDS = 120  # no command here takes longer, also on a busy machine
 
 
@@ -75,10 +78,10 @@ def job(command) -> Callable[..., list[subprocess.Popen]]:
 def runs(command, tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path, list[str]]:
     """The same run by two processes of two devices, and by one of four; what the former said."""
     folder = tmp_path_factory.mktemp("runs")
-    together = [command(folder / "two", None, place) for place in _places(2)]
+    together = [command(folder / "two", _SETTINGS, place) for place in _places(2)]
     ended = _ended(together)
     assert [status for status, _ in ended] == [0, 0], ended
-    [(status, error)] = _ended([command(folder / "one", None, num_devices=4)])
+    [(status, error)] = _ended([command(folder / "one", _SETTINGS, num_devices=4)])
     assert status == 0, error
     return folder / "two", folder / "one", [error for _, error in ended]
 
@@ -123,10 +126,24 @@ def test_only_the_main_process_reports(runs):
     assert "is done" not in other
 
 
-def test_two_processes_measure_and_render_what_one_does(runs, tmp_path):
+def test_two_processes_write_one_video_of_what_is_stored(runs):
+    video, store = NeuralVideo.open(runs[0] / "video.inv"), FrameStore(runs[0])
+    assert video.frames() == store.frames()
+    for frame in video.frames():
+        stored = params_lib.flatten(store.params(frame))
+        for name, leaf in params_lib.flatten(video.params(frame)).items():
+            np.testing.assert_array_equal(leaf, stored[name])
+
+
+def test_two_processes_measure_and_render_of_a_video_what_one_does_of_a_run(
+    runs, tmp_path, tiny_capture
+):
     two, _, _ = runs
     outcomes = []
-    for name, places in (("together", _places(2)), ("alone", [()])):
+    for name, places, shown in (
+        ("together", _places(2), (f"--workdir={two / 'video.inv'}", f"--data_path={tiny_capture}")),
+        ("alone", [()], (f"--workdir={two}",)),
+    ):
         table, video = tmp_path / f"{name}.json", tmp_path / f"{name}.mp4"
         for argv in (
             ("eval", "--cams=all", f"--out={table}"),
@@ -134,7 +151,7 @@ def test_two_processes_measure_and_render_what_one_does(runs, tmp_path):
         ):
             processes = [
                 subprocess.Popen(
-                    [sys.executable, "-m", "inv_jax", *argv, f"--workdir={two}", *place],
+                    [sys.executable, "-m", "inv_jax", *argv, *shown, *place],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,

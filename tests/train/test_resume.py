@@ -19,6 +19,7 @@ from inv_jax import build, record
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.eval.evaluate import Evaluator
+from inv_jax.playback import open_playback
 from inv_jax.train.journal import Journal
 from inv_jax.types import InvError, Stopped
 
@@ -530,4 +531,4 @@ def test_all_stored_frames_can_be_seen_after_a_start_with_fewer(tiny_config, str
     shutil.copytree(straight, workdir)
     _, close = build.trainer(tiny_config({**_SETTINGS, "data.num_frames": 1}), workdir, bool)
     close()
-    assert list(build.playback(workdir).capture.frames) == [1, 2, 3]
+    assert list(open_playback(workdir).capture.frames) == [1, 2, 3]

@@ -1,0 +1,140 @@
+"""`inv-jax info`: what is in a neural video."""
+
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from inv_jax.codec import bitstream
+from inv_jax.codec.base import CorruptError
+from inv_jax.codec.frames import bits_per_param
+from inv_jax.codec.video import NeuralVideo
+from inv_jax.commands.stop import Stop
+from inv_jax.eval import report
+
+USAGE = "video.inv [--groups] [--check] [--out=table.json]"
+POSITIONAL = "video"
+REQUIRED = {"video": "give an .inv file"}
+
+
+def define(values: flags.FlagValues, argv: list[str]) -> None:
+    del argv
+    flags.DEFINE_string("video", None, "An .inv file.", flag_values=values)
+    flags.DEFINE_bool("groups", False, "A line for each group.", flag_values=values)
+    flags.DEFINE_bool("check", False, "Decodes every frame.", flag_values=values)
+    flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
+
+
+def run(values: flags.FlagValues, stop: Stop) -> int:
+    del stop
+    path = pathlib.Path(values.video).expanduser().absolute()
+    with NeuralVideo.open(path) as video:
+        return show(video, path, values)
+
+
+def show(video: NeuralVideo, path: pathlib.Path, values: flags.FlagValues) -> int:
+    """Prints what the flags ask for; 1 if something is damaged."""
+    rows = group_rows(video)
+    print("\n".join(describe(video, path)))
+    print(
+        report.format_table(
+            part_rows(video), ["part", "parts", "bytes", "bits_per_param"], has_summary=False
+        )
+    )
+    if values.groups:
+        columns = ["group", "frames", "packets", "color", "bytes", "bits_per_param"]
+        print(report.format_table(rows, columns, has_summary=False))
+    if values.out:
+        report.write_json(pathlib.Path(values.out), rows)
+    bad = _check(video) if values.check else []
+    for damage in video.damages:
+        print(f"damaged: {damage.reason}")
+    if values.check:
+        total = len(video.frames())
+        print(f"{total - len(bad)} of {total} frames can be decoded")
+    return 1 if video.damages else 0
+
+
+def describe(video: NeuralVideo, path: pathlib.Path) -> list[str]:
+    """Lines about the whole video."""
+    header, frames = video.header, video.frames()
+    cameras = header.rig.cameras
+    there = f"{len(frames)}, {frames[0]} to {frames[-1]}" if frames else "none"
+    return [
+        f"{path}: {video.source.size():,} bytes, {'closed' if video.is_closed else 'not closed'}",
+        f"frames      {there}; {len(video.groups)} groups; {header.frame_rate:g} frames/s",
+        f"codec       {header.codec} {json.dumps(header.settings)}",
+        f"params      {header.layout.size:,} of structure a frame, "
+        f"{header.color_layout.size:,} of color shared",
+        f"cameras     {cameras.num_cams} of {cameras.width}x{cameras.height}"
+        + (", NDC" if cameras.ndc else ""),
+        f"made by     {json.dumps(header.provenance)[:300]}",
+    ]
+
+
+def part_rows(video: NeuralVideo) -> list[dict[str, Any]]:
+    """Bytes of each kind of part, heads included."""
+    sizes: dict[str, list[int]] = {}
+    for found in bitstream.parts(video.source, bitstream.SIGNATURE_BYTES):
+        if isinstance(found, range):
+            sizes.setdefault("damaged", []).append(len(found))
+            continue
+        name = found.kind.decode("ascii", "replace")
+        if found.kind == bitstream.FRAME:
+            name = _packet_name(video, found)
+        sizes.setdefault(name, []).append(found.end - found.offset)
+    header, counts = video.header, {"key": 0, "predicted": 0}
+    for entry in (entry for group in video.groups for entry in group):
+        counts["key" if entry.is_key else "predicted"] += entry.count
+    rows = []
+    for name, parts in sizes.items():
+        kind, _, which = name.partition(", ")
+        layout = header.color_layout if kind == "COLR" else header.layout
+        frames = counts.get(which, len(parts) if kind == "COLR" else 0)
+        bits = bits_per_param(sum(parts), layout, frames) if frames else None
+        rows.append(
+            {"part": name, "parts": len(parts), "bytes": sum(parts), "bits_per_param": bits}
+        )
+    return rows
+
+
+def _packet_name(video: NeuralVideo, found: bitstream.Part) -> str:
+    try:
+        is_key = bitstream.read_entry(video.source, found).is_key
+    except CorruptError:
+        return "damaged"
+    return "FRAM, key" if is_key else "FRAM, predicted"
+
+
+def group_rows(video: NeuralVideo) -> list[dict[str, Any]]:
+    """A row for each group of packets."""
+    rows = []
+    for number, group in enumerate(video.groups):
+        size = 0
+        for entry in group:
+            found = bitstream.read_head(video.source, entry.offset)
+            size += 0 if found is None else found.end - found.offset
+        count = sum(entry.count for entry in group)
+        rows.append(
+            {
+                "group": number,
+                "frames": f"{group[0].first} to {group[0].first + count - 1}",
+                "packets": len(group),
+                "color": group[-1].color,
+                "bytes": size,
+                "bits_per_param": bits_per_param(size, video.header.layout, count),
+            }
+        )
+    return rows
+
+
+def _check(video: NeuralVideo) -> list[int]:
+    """Frames that cannot be decoded."""
+    bad = []
+    for frame in video.frames():
+        try:
+            video.params(frame)
+        except ValueError:
+            bad.append(frame)
+    return bad

@@ -1,0 +1,165 @@
+"""`inv-jax play`: a neural video from a file or a web server, and how well it came through."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from absl import flags
+
+from inv_jax import playback as playback_lib
+from inv_jax import sizing
+from inv_jax.codec.header import Header
+from inv_jax.commands.stop import Stop
+from inv_jax.eval import pictures
+from inv_jax.player import player as player_lib
+from inv_jax.player.player import FromMain, Player
+from inv_jax.render.view import ViewRenderer
+from inv_jax.stream import opening, screens
+from inv_jax.stream.feed import Wanted
+from inv_jax.stream.report import Report
+from inv_jax.stream.screens import Picture
+from inv_jax.stream.session import Session, Shown
+from inv_jax.train.parallel import Devices
+from inv_jax.types import Cameras, InvError
+
+USAGE = "FILE|FOLDER|URL [--out=video.mp4|FOLDER] [--window] [--live]"
+POSITIONAL = "video"
+REQUIRED = {"video": "give an .inv file, a published folder, or the address of one"}
+
+
+def define(values: flags.FlagValues, argv: list[str]) -> None:
+    del argv
+    flags.DEFINE_string(
+        "video",
+        None,
+        "An .inv file, a published folder or its manifest.json; or the address of one.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out", "", "Writes a video (.mp4, .gif), or PNGs into a folder.", flag_values=values
+    )
+    flags.DEFINE_bool("window", False, "Shows it in a window.", flag_values=values)
+    flags.DEFINE_enum("path", "spiral", ["spiral", "test"], "Camera path.", flag_values=values)
+    flags.DEFINE_string(
+        "frames", "", "Frames, as FIRST:LAST, both included; empty: all.", flag_values=values
+    )
+    flags.DEFINE_integer("start", None, "Begins with this frame.", flag_values=values)
+    flags.DEFINE_bool(
+        "live", False, "Begins with the newest key, and follows what is added.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "level", "auto", "Quality level, by name; auto: by the bandwidth.", flag_values=values
+    )
+    flags.DEFINE_float("buffer", 8.0, "Seconds that are downloaded ahead.", flag_values=values)
+    flags.DEFINE_float(
+        "timeout", 10.0, "Seconds without a byte that fail a request.", flag_values=values
+    )
+    flags.DEFINE_float(
+        "patience", 30.0, "Seconds of waiting for a silent publisher.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "rays_per_chunk", 0, "Rays rendered at once; 0: fits the hardware.", flag_values=values
+    )
+    flags.DEFINE_string("report", "", "Writes the report to this JSON file.", flag_values=values)
+
+
+def run(values: flags.FlagValues, stop: Stop) -> int:
+    began = time.monotonic()
+    wanted = wanted_of(values)
+    feed = opening.open_feed(values.video, wanted)
+    pictures_of = Pictures(feed.header, values) if values.out or values.window else None
+    window = screens.Window(values.video) if values.window else None
+    stop.install()
+    session = Session(
+        feed,
+        began=began,
+        is_paced=not values.out,
+        buffer_seconds=values.buffer,
+        start_seconds=min(0.5, values.buffer),
+        should_stop=lambda: stop() or (window is not None and window.should_close()),
+    )
+    with contextlib.closing(session.play()) as shown:
+        if pictures_of is None:
+            for _ in shown:
+                pass
+        elif window is not None:
+            window.show(pictures_of.along(shown))
+        else:
+            out = pathlib.Path(values.out).expanduser().absolute()
+            screens.to_file(out, pictures_of.along(shown), feed.header.frame_rate)
+    _print(session.report, values.report)
+    return 1 if session.report.losses else 0
+
+
+def wanted_of(values: flags.FlagValues) -> Wanted:
+    """What the flags ask for.
+
+    Raises:
+      InvError: If they contradict each other.
+    """
+    if sum((bool(values.frames), values.start is not None, values.live)) > 1:
+        raise InvError("--frames, --start and --live say each where to begin; give one of them")
+    if values.out and values.window:
+        raise InvError("--out and --window: give one of them")
+    for name in ("buffer", "timeout", "patience"):
+        seconds: float = getattr(values, name)
+        if not 0 < seconds < 1e6:
+            raise InvError(f"--{name}={seconds}; want seconds, more than 0")
+    first, last = values.start, None
+    if values.frames:
+        begin, _, end = values.frames.partition(":")
+        try:
+            first, last = int(begin), int(end or begin)
+        except ValueError as error:
+            raise InvError(
+                f"--frames={values.frames}: expected FIRST:LAST, for example 1:30"
+            ) from error
+    return Wanted(
+        first=first,
+        last=last,
+        live=values.live,
+        level="" if values.level == "auto" else values.level,
+        patience=values.patience,
+        timeout=values.timeout,
+    )
+
+
+class Pictures:
+    """Renders what a session shows."""
+
+    def __init__(self, header: Header, values: flags.FlagValues):
+        """Makes the model.
+
+        Raises:
+          InvError: If the video's settings do not fit together.
+        """
+        config, nerf = playback_lib.model_of(header, values.video)
+        with config.unlocked():
+            config.update({"eval": {"rays_per_chunk": values.rays_per_chunk}})
+        devices = Devices()
+        renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
+        self._player = Player(FromMain(None, devices), renderer)  # it looks at what comes
+        rig = header.rig
+        self._cameras: Cameras = (
+            rig.cameras.take(np.array([rig.shown_cam]))
+            if values.path == "test"
+            else player_lib.spiral_cameras(rig.cameras, rig.spiral, rig.shown_cam)
+        )
+
+    def along(self, shown: Iterator[Shown]) -> Iterator[Picture]:
+        """Pictures, frame number t from camera t of the path; those of lost frames stand still."""
+        pixels: np.ndarray | None = None
+        for item in shown:
+            if pixels is None or not item.is_held:
+                cam = item.source_frame % self._cameras.num_cams
+                view = self._player.look(item.params, self._cameras, cam)
+                pixels = pictures.to_uint8(view.rgb)
+            yield Picture(item.frame, pixels, item.is_held)
+
+
+def _print(report: Report, path: str) -> None:
+    print(report.table())
+    if path:
+        report.write(pathlib.Path(path).expanduser().absolute())

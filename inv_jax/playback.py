@@ -1,0 +1,178 @@
+"""Opens what can be looked at: the workdir of a run, or a neural video in a file."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import jax
+import ml_collections
+
+from inv_jax import build, record, sizing
+from inv_jax.checkpoint import FrameStore
+from inv_jax.codec.base import CorruptError, Layout
+from inv_jax.codec.header import Header
+from inv_jax.codec.video import NeuralVideo
+from inv_jax.data.capture import Capture
+from inv_jax.data.rig import Rig
+from inv_jax.models.nerf import Nerf
+from inv_jax.player.player import FrameSource, FromMain, Player
+from inv_jax.render.view import ViewRenderer
+from inv_jax.train.parallel import Devices
+from inv_jax.types import InvError
+
+Config = ml_collections.ConfigDict
+
+_MOST = {  # of what a file may ask of the renderer; far above any use
+    "width": 1 << 14,
+    "position_octaves": 1 << 8,
+    "direction_octaves": 1 << 8,
+    "coarse_samples": 1 << 12,
+    "fine_samples": 1 << 12,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Playback:
+    """A run or a video, open for looking at.
+
+    Attributes:
+      config: Its settings.
+      rig: Its cameras.
+      source: Its frames' params.
+      player: Renders them.
+      devices: Who renders.
+    """
+
+    config: Config
+    rig: Rig
+    source: FrameSource
+    player: Player
+    devices: Devices
+    _open_capture: Callable[[], Capture]
+
+    @functools.cached_property
+    def capture(self) -> Capture:
+        """The images that it was trained on.
+
+        Raises:
+          InvError: If they are not where the settings say, or are of other cameras.
+        """
+        return self._open_capture()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.devices.is_main
+
+    def wait_for_all(self) -> None:
+        """Waits until all processes of the job are here: the main one, behind its writing."""
+        self.devices.agree(False)
+
+
+def open_playback(path: pathlib.Path, data_path: str = "") -> Playback:
+    """Opens a run's workdir or an `.inv` file for evaluation and rendering; writes nothing.
+
+    Args:
+      path: The folder or the file.
+      data_path: Where the capture is, if it has moved; of a file it is not known otherwise.
+
+    Raises:
+      InvError: If there is neither, or no frame in it yet.
+    """
+    devices = Devices()
+    if devices.from_main(path.is_file):
+        return _open_file(path, data_path, devices)
+    return _open_workdir(path, data_path, devices)
+
+
+def _open_workdir(workdir: pathlib.Path, data_path: str, devices: Devices) -> Playback:
+    config = _at(devices.from_main(lambda: record.read_config(workdir)), data_path)
+    source = FromMain(FrameStore(workdir), devices)
+    num_frames = _num_frames(config, source.frames(), workdir)
+    capture = build.capture(config, workdir, num_frames)
+    player = _player(config, build.model(config), source, devices)
+    return Playback(config, capture, source, player, devices, lambda: capture)
+
+
+def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback:
+    videos: list[NeuralVideo] = []  # of the main process
+
+    def open_video() -> Header:
+        videos.append(NeuralVideo.open(path))
+        return videos[0].header
+
+    header = devices.from_main(open_video)
+    config, nerf = model_of(header, str(path))
+    config = _at(config, data_path)
+    source = FromMain(videos[0] if videos else None, devices)
+    num_frames = _num_frames(config, source.frames(), path)
+    player = _player(config, nerf, source, devices)
+
+    def open_capture() -> Capture:
+        beside = config.data.layout == sizing.PROCEDURAL and (path.parent / "capture").is_dir()
+        if not config.data.path and not beside:
+            raise InvError(
+                f"{path} does not hold the camera images; say where they are: --data_path=FOLDER"
+            )
+        capture = build.capture(config, path.parent, num_frames)
+        if capture.fingerprint != header.rig.fingerprint:
+            raise InvError(
+                f"{config.data.path} has other cameras, or another image size, than {path}; give "
+                "the capture that it was trained on"
+            )
+        return capture
+
+    return Playback(config, header.rig, source, player, devices, open_capture)
+
+
+def model_of(header: Header, name: str) -> tuple[Config, Nerf]:
+    """The settings and the model of a video.
+
+    Args:
+      header: Of the video; it may be forged.
+      name: Of the video, for errors.
+
+    Raises:
+      CorruptError: If they contradict each other, or ask for what no video needs.
+    """
+    layouts = (header.layout, header.color_layout)
+    try:
+        config = ml_collections.ConfigDict(header.config)
+        most = {**_MOST, "depth": sum(len(layout.shapes) for layout in layouts)}
+        for field, limit in most.items():
+            if not 0 <= config.model[field] <= limit:
+                raise ValueError(f"model.{field}={config.model[field]}")
+        if not 0.0 <= config.model.background <= 1.0:
+            raise ValueError(f"model.background={config.model.background}")
+        if not isinstance(config.data.first_frame, int):
+            raise ValueError(f"data.first_frame={config.data.first_frame!r}")
+        if not 0.0 < config.render.fps < 1e4:
+            raise ValueError(f"render.fps={config.render.fps}")
+        config.eval.rays_per_chunk = 0  # as fits this machine, not the one it was made on
+        nerf = build.model(config.lock())
+        shapes = jax.eval_shape(nerf.init, jax.random.key(0))
+        if layouts != (Layout.of(shapes), Layout.of(shapes, "color")):
+            raise ValueError("the params are not those of the model")
+        sizing.rays_per_chunk(config, nerf, Devices())
+    except (InvError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptError(f"{name}: its settings do not fit: {str(error)[:200]}") from error
+    return config, nerf
+
+
+def _at(config: Config, data_path: str) -> Config:
+    if data_path:
+        with config.unlocked():
+            config.data.path = str(pathlib.Path(data_path).expanduser().absolute())
+    return config
+
+
+def _num_frames(config: Config, frames: list[int], path: pathlib.Path) -> int:
+    if not frames:
+        raise InvError(f"{path} has no stored frames yet; train it first")
+    return frames[-1] - config.data.first_frame + 1
+
+
+def _player(config: Config, nerf: Nerf, source: FrameSource, devices: Devices) -> Player:
+    renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
+    return Player(source, renderer)

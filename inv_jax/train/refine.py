@@ -1,0 +1,79 @@
+"""Trains some layers of one frame for some steps: fine-tuning behind layer surgery."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inv_jax import params as params_lib
+from inv_jax.train import optimizer as optimizer_lib
+from inv_jax.train.parallel import Devices
+from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
+
+_STEPS_AT_ONCE = 50  # between two questions whether to stop
+
+
+class Refiner:
+    """Fine-tunes chosen leaves on a frame's images; holds the compiled programs."""
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        devices: Devices,
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
+        """Steps are those of `stepper`, a run's, on all devices."""
+        self._stepper, self._devices, self._should_stop = stepper, devices, should_stop
+        self._run = devices.map(stepper.run, donate=(0,))
+
+    def refine(
+        self,
+        params: Params,
+        chosen: Params,
+        frame: Frame,
+        cameras: Cameras,
+        *,
+        steps: int,
+        seed: int,
+    ) -> Params:
+        """The params after some steps in which only chosen leaves train.
+
+        Args:
+          params: To start from; the optimizer starts anew.
+          chosen: A tree of booleans (`params.mask`).
+          frame: Images of the cameras.
+          cameras: As many.
+          steps: How many.
+          seed: Of rays and noise.
+
+        Returns:
+          All params, in host memory; those that were not chosen are equal to the bit.
+
+        Raises:
+          InvError: If the loss or a gradient is not finite.
+          Stopped: If asked to.
+        """
+        trainable, frozen = params_lib.partition(params, chosen)
+        state = TrainState(
+            trainable=trainable,
+            frozen=frozen,
+            opt_state=optimizer_lib.init_state(self._stepper.optimizer, trainable, None),
+            key=jax.random.key(seed),
+            step=jnp.int32(0),
+            means=Means.start(),
+        )
+        state, frame, cameras = self._devices.replicate((state, frame, cameras))
+        for first in range(0, steps, _STEPS_AT_ONCE):
+            if self._devices.agree(self._should_stop())[0]:
+                raise Stopped("stopped while fine-tuning; what was made so far is kept")
+            count = self._devices.replicate(np.int32(min(_STEPS_AT_ONCE, steps - first)))
+            state = self._run(state, frame, cameras, count)
+        done = jax.device_get(self._devices.first(state))
+        if int(done.means.bad_step) >= 0:
+            raise InvError(
+                f"fine-tuning: the loss or gradient is not finite at step {done.means.bad_step + 1}"
+                "; try a lower train.learning_rate"
+            )
+        return done.params

@@ -1,0 +1,152 @@
+"""The command with a model; how videos come through is tested in tests/stream."""
+
+import json
+import logging as std_logging
+import signal
+
+import av
+import jax
+import numpy as np
+import pytest
+from absl import logging
+from PIL import Image
+
+from configs import base
+from inv_jax import build, cli
+from inv_jax.codec.base import Layout
+from inv_jax.codec.header import Header
+from inv_jax.codec.raw_codec import RawCodec
+from inv_jax.codec.writer import VideoWriter
+from inv_jax.data.rig import Rig
+from inv_jax.playback import open_playback
+from inv_jax.stream import manifest as manifest_lib
+from inv_jax.types import Cameras
+
+
+@pytest.fixture(autouse=True)
+def process():
+    """Handlers of signals and of the log, put back behind the command's."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    verbosity, filters = logging.get_verbosity(), list(logging.get_absl_handler().filters)
+    handlers = list(std_logging.getLogger().handlers)
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    logging.set_verbosity(verbosity)
+    logging.get_absl_handler().filters[:] = filters
+    std_logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Four frames of a small network that nobody trained."""
+    config = base.get_config()
+    with config.unlocked():
+        config.model.update(width=8, depth=2, structure_layers=1, skip_layer=-1)
+        config.model.update(coarse_samples=4, fine_samples=4, position_octaves=2)
+        config.model.direction_octaves = 1
+    nerf = build.model(config)
+    pose = np.eye(3, 4, dtype=np.float32)[None]
+    intrinsics = np.float32([[[8, 0, 4], [0, 8, 3], [0, 0, 1]]])
+    cameras = Cameras(pose, intrinsics, np.float32(0.5), np.float32(1), 6, 8, ndc=True)
+    spiral = np.tile(pose, (120, 1, 1))
+    rig = Rig(cameras, np.float32([[1, 4]]), spiral, ("cam00",), (0,), ())
+    codec = RawCodec()
+    first = nerf.init(jax.random.key(0))
+    grown = lambda by: jax.tree.map(lambda leaf: np.asarray(leaf) * by, first)  # noqa: E731
+    params = [grown(1 + 0.2 * n) for n in range(5)]
+    header = Header(
+        codec.name,
+        {},
+        Layout.of(params[0]),
+        Layout.of(params[0], "color"),
+        config.to_dict(),
+        rig,
+        30.0,
+        {},
+    )
+    path = tmp_path_factory.mktemp("video") / "a.inv"
+    writer = VideoWriter(path, header, codec)
+    for frame in range(1, 5):
+        writer.push(frame, params[frame], 0)
+    writer.close()
+    return path
+
+
+def _run(*arguments):
+    return cli.main(["inv-jax", "play", *arguments])
+
+
+def _expected(video, frame):
+    playback = open_playback(video)
+    view = playback.player.view(frame, playback.rig.cameras, 0)
+    return np.round(np.clip(view.rgb, 0, 1) * 255)
+
+
+def _publish(video, folder):
+    assert cli.main(["inv-jax", "publish", f"--video={video}", f"--out={folder}"]) == 0
+    return folder
+
+
+def test_pictures_are_those_of_the_frames(video, tmp_path):
+    out = tmp_path / "pictures"
+    flags = ["--path=test", "--frames=2:4", "--rays_per_chunk=16"]
+    assert _run(f"--video={video}", f"--out={out}", *flags) == 0
+    assert sorted(path.name for path in out.iterdir()) == [f"frame_0000{n}.png" for n in (2, 3, 4)]
+    for frame in (2, 4):
+        picture = np.asarray(Image.open(out / f"frame_0000{frame}.png"), np.float32)
+        assert np.abs(picture - _expected(video, frame)).max() <= 1
+
+
+def test_a_lost_frame_is_held_in_the_video_missing_among_pictures_and_named(
+    video, tmp_path, capsys
+):
+    folder = _publish(video, tmp_path / "published")
+    manifest = manifest_lib.load((folder / manifest_lib.NAME).read_bytes())
+    lost = folder / manifest.segments[2].files[0].ref.name
+    lost.write_bytes(lost.read_bytes()[:-1])
+    report = tmp_path / "report.json"
+    arguments = [f"--video={folder}", f"--report={report}"]
+    assert _run(*arguments, f"--out={tmp_path / 'video.mp4'}") == 1
+    assert "frame 3: a: file" in capsys.readouterr().out
+    row = json.loads(report.read_text())
+    assert (row["frames_played"], row["frames_lost"], row["held_frames"]) == (3, 1, 1)
+    with av.open(str(tmp_path / "video.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+    assert _run(*arguments, f"--out={tmp_path / 'pictures'}") == 1
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names == [f"frame_0000{n}.png" for n in (1, 2, 4)]
+
+
+def test_without_pictures_it_decodes_and_reports(video, capsys):
+    assert _run(f"--video={video}", "--start=3") == 0
+    said = capsys.readouterr().out
+    assert "2, 3 to 4" in said and "rebuffering" in said
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["--start=9"], "1 to 4"),
+        (["--start=1", "--live"], "give one of them"),
+        (["--frames=a"], "FIRST:LAST"),
+        (["--out=a.mp4", "--window"], "give one of them"),
+        (["--buffer=0"], "--buffer"),
+        (["--level=low"], "no levels"),
+        (["--timeout=nan"], "--timeout"),
+        (["--out=video.avi"], "expected NAME.mp4"),
+        (["--rays_per_chunk=-1", "--out=x"], "rays_per_chunk"),
+    ],
+)
+def test_mistakes_are_one_line(video, tmp_path, monkeypatch, capsys, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    assert _run(f"--video={video}", *arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert text in error
+
+
+def test_a_window_without_a_screen_is_one_line(video, monkeypatch, capsys):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert _run(f"--video={video}", "--window") == 2
+    assert "--out=video.mp4" in capsys.readouterr().err
