@@ -63,7 +63,8 @@ def get_config() -> ml_collections.ConfigDict:
     train.lr_decay_steps = 250_000  # (lrate_decay * 1000)
     train.clip_norm = 2.0  # of each network's gradient
     train.update_pull = 0.0  # part of the learning rate by which frozen frames' params are pulled
-    # to where they start, each step: fewer of them move, so a frame is cheaper to send; 0.1 or so
+    # to where they start, each step: fewer of them move, so a frame is cheaper to send, and learns
+    # less; 0.02 to begin with
     train.save_every = 5_000  # steps between mid-frame states; 0: none
     train.image_every = 0  # steps between images and params within a frame; 0: none (i_iter_img)
     train.dispatch_seconds = 1.0  # steps are sent to the devices in groups that take so long

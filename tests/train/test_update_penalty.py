@@ -13,16 +13,15 @@ from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Shaper, TrainState
-from inv_jax.train.update_penalty import Reference, UpdatePenalty
+from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import InvError
 
 _PARAMS = {"fine": {"structure": {"a": {"kernel": jnp.array([[0.5, -0.5], [1.0, 2.0]])}}}}
 _LEAF = "fine/structure/a/kernel"
 
 
-def _reference(change: float = 0.0, width: float = 0.1) -> Reference:
-    anchor = np.asarray(_PARAMS["fine"]["structure"]["a"]["kernel"]) - change
-    return Reference.of(_PARAMS, {_LEAF: anchor}, {_LEAF: np.full((2, 2), width, np.float32)})
+def _anchor(change: float = 0.0):
+    return jax.tree.map(lambda param: param - change, _PARAMS)
 
 
 def _only(tree) -> np.ndarray:
@@ -30,30 +29,24 @@ def _only(tree) -> np.ndarray:
 
 
 def test_params_that_went_less_than_the_pull_rest_on_their_anchor():
-    reference = _reference(change=0.004)
-    pulled = UpdatePenalty(pull=0.5).after(_PARAMS, reference, jnp.float32(0.01))
-    np.testing.assert_array_equal(_only(pulled), _only(reference.anchor))
+    anchor = _anchor(change=0.004)
+    pulled = UpdatePenalty(pull=0.5).after(_PARAMS, anchor, jnp.float32(0.01))
+    np.testing.assert_array_equal(_only(pulled), _only(anchor))
 
 
 @pytest.mark.parametrize("change", [0.03, -0.03])
 def test_others_come_nearer_by_the_pull(change):
-    pulled = UpdatePenalty(pull=0.5).after(_PARAMS, _reference(change), jnp.float32(0.01))
+    pulled = UpdatePenalty(pull=0.5).after(_PARAMS, _anchor(change), jnp.float32(0.01))
     expected = _only(_PARAMS) - np.sign(change) * 0.005
     np.testing.assert_allclose(_only(pulled), expected, rtol=1e-6)
 
 
-def test_the_pull_weakens_with_the_way_that_was_gone():
-    penalty = UpdatePenalty(pull=1.0, reach=2.0)
-    pulled = penalty.after(_PARAMS, _reference(change=0.4, width=0.1), jnp.float32(0.01))
-    np.testing.assert_allclose(_only(_PARAMS) - _only(pulled), 0.01 / (1 + 4 / 2), rtol=1e-4)
-
-
 def test_no_pull_moves_no_param():
-    pulled = UpdatePenalty(pull=0.0).after(_PARAMS, _reference(change=0.03), jnp.float32(0.01))
+    pulled = UpdatePenalty(pull=0.0).after(_PARAMS, _anchor(change=0.03), jnp.float32(0.01))
     np.testing.assert_allclose(_only(pulled), _only(_PARAMS), rtol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{"pull": -0.1}, {"pull": float("nan")}, {"reach": 0.0}])
+@pytest.mark.parametrize("settings", [{"pull": -0.1}, {"pull": float("nan")}])
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(InvError, match="want"):
         UpdatePenalty(**settings)
@@ -81,10 +74,9 @@ def _train(bench, shaper: Shaper | None, steps: int = 20):
     trainable, frozen = params_lib.split(params, [params_lib.STRUCTURE])
     opt_state = optimizer_lib.init_state(stepper.optimizer, trainable, None)
     leaves = params_lib.flatten(trainable)
-    widths = {path: jnp.full_like(leaf, 1e-3) for path, leaf in leaves.items()}
     state = TrainState(
         trainable, frozen, opt_state, jax.random.key(1), jnp.int32(0), Means.start(),
-        None if shaper is None else Reference.of(trainable, leaves, widths),
+        None if shaper is None else shaper.begin(trainable),
     )  # fmt: skip
     after = jax.jit(stepper.run)(state, frame, cameras, jnp.int32(steps))
     changes = [
@@ -118,8 +110,3 @@ def test_a_shaper_that_does_nothing_changes_no_bit(bench):
     left, right = (params_lib.flatten(state.trainable) for state in (free, idle))
     for path, leaf in left.items():
         np.testing.assert_array_equal(leaf, right[path], err_msg=path)
-
-
-def test_a_wrong_reference_is_named():
-    with pytest.raises(InvError, match=_LEAF):
-        Reference.of(_PARAMS, {}, {})
