@@ -1,6 +1,6 @@
 """Plays published videos from nginx in trouble, and says what came through.
 
-    python scripts/streaming/show_faults.py --video=high.inv,low.inv --out=/tmp/faults
+    python scripts/streaming/show_faults.py --video=high.inv,low.inv --out=runs/faults
 
 It needs nginx (Debian: `apt-get install nginx-light`), and about 15 s for each case of a video of
 10 s. Each case is one `inv-jax play`, which decodes without rendering; its report stays in --out.

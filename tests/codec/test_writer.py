@@ -1,4 +1,4 @@
-"""What is written is never changed, and going on gives what never stopping had given."""
+"""Writing a neural video: in order, each packet whole, and the same bytes after a stop."""
 
 import pytest
 
