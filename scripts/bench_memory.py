@@ -88,6 +88,7 @@ def main(_: list[str]) -> None:
         train__warmup_steps=_STEPS.value,
         train__steps=_STEPS.value,
         train__freeze_frame=3,
+        train__rays_per_step=min(1024, theatre.frame_bytes() // 3),  # an image may be small
     )
     journals: list[_Measured] = []
 
