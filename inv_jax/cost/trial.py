@@ -112,9 +112,11 @@ class Trial:
         start = time.perf_counter()
         mapped = devices.map(stepper.run, donate=(0,))
         lowered = mapped.lower(self._state, frame, cameras, self._count(0))
-        self._run = lowered.compile()
+        self._compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
-        self.analysis = analysis(lowered, self._run)
+        self.analysis = analysis(lowered, self._compiled)
+        # What `pmap` compiles ahead takes this process's arrays only if there is no other process.
+        self._run = self._compiled if jax.process_count() == 1 else mapped
 
     def seconds(self, num_steps: int) -> float:
         """Seconds of one step, of so many in a dispatch."""
@@ -129,7 +131,7 @@ class Trial:
     def program_text(self) -> str:
         """The compiled program, as the compiler writes it down; empty if it does not."""
         try:
-            return self._run.as_text() or ""
+            return self._compiled.as_text() or ""
         except (NotImplementedError, jax.errors.JaxRuntimeError):
             return ""
 
