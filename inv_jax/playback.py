@@ -8,14 +8,15 @@ from collections.abc import Callable
 import jax
 import ml_collections
 
-from inv_jax import build, record, sizing
+from inv_jax import build, captures, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError, Layout
 from inv_jax.codec.header import Header
 from inv_jax.codec.video import NeuralVideo
+from inv_jax.data import rig as rig_lib
 from inv_jax.data.capture import Capture
 from inv_jax.data.rig import Rig
-from inv_jax.models.nerf import Nerf
+from inv_jax.models.base import Model
 from inv_jax.player.player import FrameSource, FromMain, Player
 from inv_jax.render.view import ViewRenderer
 from inv_jax.train.parallel import Devices
@@ -29,6 +30,7 @@ _MOST = {  # of what a file may ask of the renderer; far above any use
     "direction_octaves": 1 << 8,
     "coarse_samples": 1 << 12,
     "fine_samples": 1 << 12,
+    "fourier_features": 1 << 14,
 }
 
 
@@ -90,7 +92,7 @@ def _open_workdir(workdir: pathlib.Path, data_path: str, devices: Devices) -> Pl
     config = _at(devices.from_main(lambda: record.read_config(workdir)), data_path)
     source = FromMain(FrameStore(workdir), devices)
     num_frames = _num_frames(config, source.frames(), workdir)
-    capture = build.capture(config, workdir, num_frames)
+    capture = captures.of(config, workdir, num_frames)
     player = _player(config, build.model(config), source, devices)
     return Playback(config, capture, source, player, devices, lambda: capture)
 
@@ -103,11 +105,11 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
         return videos[0].header
 
     header = devices.from_main(open_video)
-    config, nerf = model_of(header, str(path))
+    config, model = model_of(header, str(path))
     config = _at(config, data_path)
     source = FromMain(videos[0] if videos else None, devices)
     num_frames = _num_frames(config, source.frames(), path)
-    player = _player(config, nerf, source, devices)
+    player = _player(config, model, source, devices)
 
     def open_capture() -> Capture:
         beside = config.data.layout == sizing.PROCEDURAL and (path.parent / "capture").is_dir()
@@ -115,18 +117,18 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
             raise InvError(
                 f"{path} does not hold the camera images; say where they are: --data_path=FOLDER"
             )
-        capture = build.capture(config, path.parent, num_frames)
-        if capture.fingerprint != header.rig.fingerprint:
+        capture = captures.of(config, path.parent, num_frames)
+        if not rig_lib.may_be_same(capture.fingerprint, header.rig.fingerprint):
             raise InvError(
-                f"{config.data.path} has other cameras, or another image size, than {path}; give "
-                "the capture that it was trained on"
+                f"{config.data.path} has other cameras, another image size or, of a video, other "
+                f"pictures than {path}; give the capture that it was trained on"
             )
         return capture
 
     return Playback(config, header.rig, source, player, devices, open_capture)
 
 
-def model_of(header: Header, name: str) -> tuple[Config, Nerf]:
+def model_of(header: Header, name: str) -> tuple[Config, Model]:
     """The settings and the model of a video.
 
     Args:
@@ -138,7 +140,7 @@ def model_of(header: Header, name: str) -> tuple[Config, Nerf]:
     """
     layouts = (header.layout, header.color_layout)
     try:
-        config = ml_collections.ConfigDict(header.config)
+        config = ml_collections.ConfigDict(record.with_younger(header.config))
         most = {**_MOST, "depth": sum(len(layout.shapes) for layout in layouts)}
         for field, limit in most.items():
             if not 0 <= config.model[field] <= limit:
@@ -150,14 +152,14 @@ def model_of(header: Header, name: str) -> tuple[Config, Nerf]:
         if not 0.0 < config.render.fps < 1e4:
             raise ValueError(f"render.fps={config.render.fps}")
         config.eval.rays_per_chunk = 0  # as fits this machine, not the one it was made on
-        nerf = build.model(config.lock())
-        shapes = jax.eval_shape(nerf.init, jax.random.key(0))
+        model = build.model(config.lock())
+        shapes = jax.eval_shape(model.init, jax.random.key(0))
         if layouts != (Layout.of(shapes), Layout.of(shapes, "color")):
             raise ValueError("the params are not those of the model")
-        sizing.rays_per_chunk(config, nerf, Devices())
+        sizing.rays_per_chunk(config, model, Devices())
     except (InvError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptError(f"{name}: its settings do not fit: {str(error)[:200]}") from error
-    return config, nerf
+    return config, model
 
 
 def _at(config: Config, data_path: str) -> Config:
@@ -173,6 +175,6 @@ def _num_frames(config: Config, frames: list[int], path: pathlib.Path) -> int:
     return frames[-1] - config.data.first_frame + 1
 
 
-def _player(config: Config, nerf: Nerf, source: FrameSource, devices: Devices) -> Player:
-    renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
+def _player(config: Config, model: Model, source: FrameSource, devices: Devices) -> Player:
+    renderer = ViewRenderer(model, devices, sizing.rays_per_chunk(config, model, devices))
     return Player(source, renderer)

@@ -5,9 +5,10 @@ import math
 import ml_collections
 from absl import logging
 
+from inv_jax import params as params_lib
 from inv_jax.cost import count as count_lib
 from inv_jax.cost import machine, memory
-from inv_jax.models.nerf import Nerf
+from inv_jax.models.base import Model
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Plan
 from inv_jax.types import InvError
@@ -19,11 +20,11 @@ PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
 _CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
 
 
-def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> int:
+def fitting_pass(model: Model, devices: Devices, share: int, wanted: int = 0) -> int:
     """Rays through the network at once on a device.
 
     Args:
-      nerf: The model.
+      model: The model.
       devices: Its devices.
       share: Rays that each of them takes of a step.
       wanted: The config's; 0 chooses what the hardware likes.
@@ -38,7 +39,7 @@ def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> i
                 f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
             )
         return min(wanted, share)
-    most = max(_fitting_rays(nerf, devices, layers=nerf.mlp.depth + 5), 1)
+    most = max(_fitting_rays(model, devices, is_training=True), 1)
     best = max(n for n in range(1, share + 1) if share % n == 0 and n <= most)
     if best * 4 <= min(most, share):
         logging.warning(
@@ -51,12 +52,12 @@ def fitting_pass(nerf: Nerf, devices: Devices, share: int, wanted: int = 0) -> i
     return best
 
 
-def rays_per_chunk(config: Config, nerf: Nerf, devices: Devices) -> int:
+def rays_per_chunk(config: Config, model: Model, devices: Devices) -> int:
     """Rays rendered at once on a device: the config's, or what fits the hardware."""
     wanted = config.eval.rays_per_chunk
     if wanted < 0:
         raise InvError(f"eval.rays_per_chunk={wanted}; want 1 or more, or 0 for automatic")
-    return wanted or max(64, min(16384, _fitting_rays(nerf, devices, layers=5)))
+    return wanted or max(64, min(16384, _fitting_rays(model, devices)))
 
 
 def planned_frame(config: Config) -> FrameSize:
@@ -68,19 +69,19 @@ def planned_frame(config: Config) -> FrameSize:
 def memory_need(
     config: Config,
     training: Plan,
-    nerf: Nerf,
+    model: Model,
     devices: Devices,
     rays_per_pass: int,
     size: FrameSize,
 ) -> memory.Memory:
     """Bytes that training needs on a device; arguments as of `check_memory`."""
     return memory.of_training(
-        nerf,
+        model,
         phases=[phase.roles for phase in training.phases],
         rays_per_pass=rays_per_pass,
-        rays_per_chunk=min(rays_per_chunk(config, nerf, devices), size[1] * size[2]),
+        rays_per_chunk=min(rays_per_chunk(config, model, devices), size[1] * size[2]),
         frame_pixels=math.prod(size),
-        itemsize=count_lib.itemsize(nerf.mlp.precision),
+        itemsize=count_lib.itemsize(model.precision),
     )
 
 
@@ -95,7 +96,7 @@ def available_memory(devices: Devices) -> int | None:
 def check_memory(
     config: Config,
     training: Plan,
-    nerf: Nerf,
+    model: Model,
     devices: Devices,
     rays_per_pass: int,
     size: FrameSize,
@@ -105,7 +106,7 @@ def check_memory(
     Args:
       config: The config.
       training: Its plan.
-      nerf: Its model.
+      model: Its model.
       devices: What it is to run on.
       rays_per_pass: As the stepper has it.
       size: Of a frame.
@@ -114,13 +115,13 @@ def check_memory(
       InvError: With the setting to change.
     """
     share = max(1, config.train.rays_per_step // devices.count)
-    chunk = min(rays_per_chunk(config, nerf, devices), size[1] * size[2])
+    chunk = min(rays_per_chunk(config, model, devices), size[1] * size[2])
     if config.data.layout == PROCEDURAL:
         pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
     else:
         pixels = memory.Lever("data.factor", config.data.factor, "pixels", power=-2)
     memory.check_fits(
-        memory_need(config, training, nerf, devices, rays_per_pass, size),
+        memory_need(config, training, model, devices, rays_per_pass, size),
         available_memory(devices),
         [
             pixels,
@@ -132,10 +133,11 @@ def check_memory(
     )
 
 
-def _fitting_rays(nerf: Nerf, devices: Devices, layers: int) -> int:
+def _fitting_rays(model: Model, devices: Devices, *, is_training: bool = False) -> int:
     """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
-    fine = nerf.coarse_samples + nerf.fine_samples
+    networks = model.work(params_lib.ROLES).networks
     limit = devices.memory_bytes()
     if devices.platform == "cpu" or limit is None:
-        return _CACHE_BYTES // (fine * nerf.mlp.width * 4)
-    return limit // 4 // ((nerf.coarse_samples + fine) * nerf.mlp.width * 4 * layers)
+        return _CACHE_BYTES // (4 * max(network.widest for network in networks))
+    layers = max(len(network.maps) for network in networks) + 1 if is_training else 5
+    return limit // 4 // (4 * layers * sum(network.widest for network in networks))

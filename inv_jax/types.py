@@ -42,7 +42,7 @@ class Rays:
 class Batch:
     """What one training step sees."""
 
-    inputs: Any  # what the model's `predict` takes: `Rays` for a radiance field
+    inputs: Any  # what the model's `inputs` makes: `Rays` of a radiance field, say
     target: Array  # (b, 3) colors in [0, 1]
     ids: Array  # (b,) int32, place of each row in the whole step's batch, over all devices
 
@@ -59,6 +59,9 @@ class Cameras:
     width: int = struct.field(pytree_node=False)
     ndc: bool = struct.field(pytree_node=False, default=False)
     pixel_center: float = struct.field(pytree_node=False, default=0.0)
+    # (N,), pixels: what NDC are scaled by instead of the camera's own fx, so that a camera that
+    # zooms still looks into the space that was trained.
+    ndc_focal: Array | None = None
 
     @property
     def num_cams(self) -> int:
@@ -66,7 +69,11 @@ class Cameras:
 
     def take(self, cams: Any) -> Cameras:
         """The cameras at the given indices (an int array), in that order."""
-        return self.replace(cam_to_world=self.cam_to_world[cams], intrinsics=self.intrinsics[cams])
+        return self.replace(
+            cam_to_world=self.cam_to_world[cams],
+            intrinsics=self.intrinsics[cams],
+            ndc_focal=None if self.ndc_focal is None else self.ndc_focal[cams],
+        )
 
 
 @struct.dataclass
@@ -79,13 +86,14 @@ class Frame:
 
 @struct.dataclass
 class Rendering:
-    """What compositing samples along a ray returns (`render/composite.py`)."""
+    """What a network shows at some pixels; a flat picture has colors and nothing else."""
 
     rgb: Array  # (*b, 3) in [0, 1]
-    acc: Array  # (*b,) accumulated opacity
-    depth: Array  # (*b,) expected distance along the ray, in the ray's units
-    disparity: Array  # (*b,) 1 / depth of what was hit; 0 on an empty ray
-    weights: Array  # (*b, S) compositing weights
+    # What compositing samples along a ray returns besides (`render/composite.py`).
+    acc: Array | None = None  # (*b,) accumulated opacity
+    depth: Array | None = None  # (*b,) expected distance along the ray, in the ray's units
+    disparity: Array | None = None  # (*b,) 1 / depth of what was hit; 0 on an empty ray
+    weights: Array | None = None  # (*b, S) compositing weights
 
 
 Predictions = dict[str, Rendering]  # by network, in order; the last one is the picture

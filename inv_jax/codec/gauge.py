@@ -6,7 +6,7 @@ relies on it; a decoder never asks.
 """
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,8 @@ from jax import lax
 
 from inv_jax import params as params_lib
 from inv_jax.codec.base import Leaves
-from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.models.base import Model
-from inv_jax.types import Cameras, Params, Rays
+from inv_jax.types import Cameras, Params
 
 
 @runtime_checkable
@@ -69,24 +68,24 @@ class RayGauge:
         )
         signs = jnp.asarray(rng.choice([-1.0, 1.0], (*shape, 3)), jnp.float32)
 
-        def pictures(params: Params, rays: Rays) -> list[jax.Array]:
-            return [picture.rgb for picture in model.predict(params, rays).values()]
+        def pictures(params: Params, inputs: Any) -> list[jax.Array]:
+            return [picture.rgb for picture in model.predict(params, inputs).values()]
 
         def render(params: Params, cameras: Cameras) -> jax.Array:
             def one(pixels: tuple[jax.Array, ...]) -> jax.Array:
                 cams, rows, cols = pixels
-                return pictures(params, cameras_lib.cast_rays(cameras, cams, cols, rows))[-1]
+                return pictures(params, model.inputs(cameras, cams, cols, rows))[-1]
 
             return lax.map(one, (cams, rows, cols))
 
         def squares(leaves: Params, params: Params, cameras: Cameras) -> Params:
             def one(total: Params, pixels: tuple[jax.Array, ...]) -> tuple[Params, None]:
                 cams, rows, cols, signs = pixels
-                rays = cameras_lib.cast_rays(cameras, cams, cols, rows)
+                inputs = model.inputs(cameras, cams, cols, rows)
 
                 def signed(leaves: Params) -> jax.Array:
                     filled = params_lib.fill(params, params_lib.flatten(params) | leaves)
-                    return sum(jnp.sum(rgb * signs) for rgb in pictures(filled, rays))
+                    return sum(jnp.sum(rgb * signs) for rgb in pictures(filled, inputs))
 
                 grads = jax.grad(signed)(leaves)
                 return jax.tree.map(lambda t, g: t + jnp.square(g), total, grads), None

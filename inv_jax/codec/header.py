@@ -24,6 +24,7 @@ JSON (UTF-8) through zlib, one object; all keys are there, and others are skippe
     camera_names  N texts
     train_cams    whole numbers      which cameras it was trained with, counted from 0
     test_cams     whole numbers      which ones were held out
+    footage       text               may be missing: tells videos of one camera apart, see `Rig`
 
 It names no folder of the machine it was made on. Everything is checked on reading, since everything
 may be forged; only `settings`, `config` and `provenance` may hold any JSON, `config` printable text
@@ -50,6 +51,7 @@ _MOST_PARAMS = 1 << 31
 _MOST_CAMS = 1 << 11
 _MOST_PIXELS = 1 << 26
 _PATH = re.compile(r"\w[\w.\-]{0,63}(/\w[\w.\-]{0,63}){0,7}", re.ASCII)
+_FOOTAGE = re.compile(r"\w{0,64}", re.ASCII)
 _NAME_LENGTH = 200
 _MOST_TEXT = 10_000
 _PRIVATE = (("data", "path"), ("train", "init_from"))  # folders of the machine it is made on
@@ -111,6 +113,7 @@ class Header:
                 "camera_names": self.rig.camera_names,
                 "train_cams": self.rig.train_cams,
                 "test_cams": self.rig.test_cams,
+                "footage": self.rig.footage,
             },
             "frame_rate": self.frame_rate,
             "provenance": self.provenance,
@@ -242,6 +245,9 @@ def _rig(fields: dict[str, Any]) -> Rig:
     train_cams, test_cams = cams(fields["train_cams"]), cams(fields["test_cams"])
     if not train_cams + test_cams:
         raise ValueError("no camera")
+    footage = _is(str, fields.get("footage", ""))
+    if not _FOOTAGE.fullmatch(footage):
+        raise ValueError(f"footage of the name {footage[:50]!r}")
     near, far = (_number(fields[name], 0.0, 1e9) for name in ("near", "far"))
     return Rig(
         cameras=Cameras(
@@ -259,4 +265,5 @@ def _rig(fields: dict[str, Any]) -> Rig:
         camera_names=names,
         train_cams=train_cams,
         test_cams=test_cams,
+        footage=footage,
     )

@@ -34,6 +34,30 @@ def codec(name: str, settings: Mapping[str, Any]) -> Codec:
     return kind(**{key: value for key, value in settings.items() if key in own})
 
 
+def for_training(settings: Mapping[str, Any]) -> Codec | None:
+    """The codec that frames are encoded with while they train; None for none.
+
+    Args:
+      settings: `codec` of a config.
+
+    Raises:
+      InvError: If they contradict each other.
+    """
+    name, from_decoded = settings["name"], settings["from_decoded"]
+    if not name:
+        if from_decoded:
+            raise InvError("codec.from_decoded=True wants a codec: set codec.name=delta")
+        return None
+    made = codec(name, settings)
+    if from_decoded and not made.is_lag_free:
+        raise InvError(
+            f"codec.from_decoded=True wants every frame encoded at once, codec.name={name} has "
+            f"groups of codec.group={settings['group']}; set codec.group=1, or codec.name=delta"
+        )
+    check_color_precision(settings["color_precision"])
+    return made
+
+
 def check_color_precision(bits: int) -> None:
     """Refuses what fpzip cannot store.
 

@@ -15,6 +15,7 @@ from inv_jax.codec.base import Codec, CorruptError, Gauge, Leaves, Packet
 from inv_jax.codec.bitstream import Entry
 from inv_jax.codec.header import Header
 from inv_jax.codec.video import NeuralVideo
+from inv_jax.data import rig as rig_lib
 from inv_jax.types import InvError, Params
 
 
@@ -266,5 +267,5 @@ def _check_same(path: pathlib.Path, old: Header, new: Header) -> None:
                 f"{path} was begun with another {what} ({str(there)[:80]} there, {str(here)[:80]} "
                 "here); move it away, or use the same settings"
             )
-    if old.rig.fingerprint != new.rig.fingerprint:
+    if not rig_lib.may_be_same(old.rig.fingerprint, new.rig.fingerprint):
         raise InvError(f"{path} is of another capture; move it away")

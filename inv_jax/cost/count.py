@@ -1,7 +1,7 @@
 """Floating-point operations and bytes of a training step and of an image, by arithmetic.
 
 A multiplication with its addition is two operations. `products` are the matrix products that the
-network does (`models/mlp.py`), forward and backward, and no others: a layer whose role is frozen
+model does (`Model.work`), forward and backward, and no others: a layer whose role is frozen
 has no gradient of its kernel, one with nothing trainable below it none of its input.
 
 Bytes are those that go through memory. Each matrix product reads its two operands and writes its
@@ -12,20 +12,20 @@ way back, the bias gradient) is counted apart, as if each layer's were one more 
 """
 
 import dataclasses
+import math
 from collections import Counter
 
-from inv_jax.models import encodings
-from inv_jax.models.mlp import NerfMlp
-from inv_jax.models.nerf import Nerf
+import jax
+
+from inv_jax import params as params_lib
+from inv_jax.models.base import Model
+from inv_jax.models.work import Map
 
 FORWARD, INPUT, KERNEL = "forward", "input", "kernel"  # the kinds of product: what is computed
 
-_POINT_FLOPS = (70, 100)  # noise, compositing, sorting, drawing: a point, forward and backward
-_POINT_FLOATS = (12, 20)  # ... and float32 values written and read
 _ADAM_FLOPS = 20  # a param: norm, clipping, moments, update
 _ADAM_ACCESSES = 9  # param, gradient twice, two moments: read; param, moments: written; its norm
-_RAY_FLOATS = 2 * 11  # a ray's fields, written and read
-_COLOR_MAPS = 3  # the last maps of a network: into the color head, the direction's part, out of it
+_PIXEL_BYTES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,68 +98,14 @@ class Cost:
         return max(self.flops / flops_rate, moved / bytes_rate)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Map:
-    """A linear map of the network: `rows` times `fan_in -> fan_out`."""
-
-    rows: int
-    fan_in: int
-    fan_out: int
-    is_activated: bool
-    trains: bool  # whether its kernel does
-    trains_below: bool  # whether anything that its input depends on does
-
-    @property
-    def is_differentiated(self) -> bool:
-        return self.trains or self.trains_below
-
-
-def _maps(mlp: NerfMlp, rays: int, points: int, roles: tuple[str, ...]) -> list[_Map]:
-    """The maps of one network, in order. `feature` and `views_0` meet the points as one."""
-    shapes = mlp.layer_shapes()
-    trains = {name: mlp.layer_role(name) in roles for name in shapes}
-    half = mlp.width // 2
-    encoded = encodings.octave_features(3, mlp.position_octaves)
-    maps, below = [], False
-    for i in range(mlp.depth):
-        name, from_skip = f"layer_{i}", mlp.skip_layer is not None and i == mlp.skip_layer + 1
-        if i == 0 or from_skip:  # the encoded position has no gradient
-            maps.append(_Map(points, encoded, mlp.width, i == 0, trains[name], False))
-        if i > 0:
-            maps.append(_Map(points, mlp.width, mlp.width, True, trains[name], below))
-        below = below or trains[name]
-    maps.append(_Map(points, mlp.width, 1, False, trains["density"], below))
-    head = trains["feature"] or trains["views_0"]
-    maps.append(_Map(points, mlp.width, half, True, head, below))
-    directions = encodings.octave_features(3, mlp.direction_octaves)
-    maps.append(_Map(rays, directions, half, False, trains["views_0"], False))
-    maps.append(_Map(points, half, 3, False, trains["rgb"], below or head))
-    return maps
-
-
-def _map_products(map_: _Map) -> list[Product]:
-    found = [Product(map_.rows, map_.fan_in, map_.fan_out)]
+def _map_products(map_: Map, rays: int) -> list[Product]:
+    rows = map_.rows * rays
+    found = [Product(rows, map_.fan_in, map_.fan_out)]
     if map_.trains_below:
-        found.append(Product(map_.rows, map_.fan_out, map_.fan_in, INPUT))
+        found.append(Product(rows, map_.fan_out, map_.fan_in, INPUT))
     if map_.trains:
-        found.append(Product(map_.fan_in, map_.rows, map_.fan_out, KERNEL))
+        found.append(Product(map_.fan_in, rows, map_.fan_out, KERNEL))
     return found
-
-
-def _head_products(mlp: NerfMlp, roles: tuple[str, ...]) -> list[Product]:
-    """The kernel of the color's path: `feature` times the rows of `views_0` that read it."""
-    width, half = mlp.width, mlp.width // 2
-    found = [Product(width, width, half)]
-    if mlp.layer_role("feature") in roles:
-        found.append(Product(width, half, width, INPUT))
-    if mlp.layer_role("views_0") in roles:
-        found.append(Product(width, width, half, KERNEL))
-    return found
-
-
-def _samples(nerf: Nerf) -> tuple[int, int]:
-    """Points on a ray that each network sees."""
-    return nerf.coarse_samples, nerf.coarse_samples + nerf.fine_samples
 
 
 def itemsize(precision: str) -> int:
@@ -167,30 +113,27 @@ def itemsize(precision: str) -> int:
     return 2 if precision == "bfloat16" else 4
 
 
-def num_params(nerf: Nerf, roles: tuple[str, ...]) -> int:
-    """Params with these roles, in both networks."""
-    shapes = nerf.mlp.layer_shapes().items()
-    return 2 * sum(
-        fan_in * fan_out + fan_out
-        for name, (fan_in, fan_out) in shapes
-        if nerf.mlp.layer_role(name) in roles
-    )
+def num_params(model: Model, roles: tuple[str, ...]) -> int:
+    """Params with these roles, in all networks."""
+    return sum(math.prod(shape) for shape in leaf_shapes(model, roles))
 
 
-def _pass(nerf: Nerf, rays: int, roles: tuple[str, ...], itemsize: int) -> Cost:
-    """Rays that go through both networks at once, forward and (if anything trains) backward.
+def leaf_shapes(model: Model, roles: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """Shapes of the leaves with these roles; nothing is computed."""
+    shapes = params_lib.flatten(jax.eval_shape(model.init, jax.random.key(0)))
+    return [leaf.shape for path, leaf in shapes.items() if params_lib.role_of(path) in roles]
 
-    An image shows no color of the coarse network, so that none is computed.
-    """
+
+def _pass(model: Model, rays: int, roles: tuple[str, ...], itemsize: int) -> Cost:
+    """Rays that go through all networks at once, forward and (if anything trains) backward."""
+    work = model.work(roles)
     products: Products = Counter()
     flops = pointwise = rest = 0
-    ways = 2 if roles else 1
-    for samples, has_color in zip(_samples(nerf), (bool(roles), True), strict=True):
-        points = rays * samples
-        maps = _maps(nerf.mlp, rays, points, roles)
-        for map_ in maps if has_color else maps[:-_COLOR_MAPS]:
-            products.update(_map_products(map_))
-            elements = map_.rows * map_.fan_out
+    for network in work.networks:
+        points = rays * network.points
+        for map_ in network.maps:
+            products.update(_map_products(map_, rays))
+            elements = map_.rows * rays * map_.fan_out
             flops += elements * (2 if map_.is_activated else 1)
             pointwise += 2 * elements
             if map_.is_differentiated and map_.is_activated:
@@ -199,11 +142,11 @@ def _pass(nerf: Nerf, rays: int, roles: tuple[str, ...], itemsize: int) -> Cost:
             if map_.trains:
                 flops += elements  # of the bias
                 pointwise += elements
-        if has_color:
-            products.update(_head_products(nerf.mlp, roles))
-        flops += points * (sum(_POINT_FLOPS[:ways]) + 3 * nerf.mlp.position_octaves)
-        rest += 4 * points * sum(_POINT_FLOATS[:ways])
-        pointwise += points * encodings.octave_features(3, nerf.mlp.position_octaves)
+        for map_ in network.folded:
+            products.update(_map_products(map_, 1))
+        flops += points * network.point_flops
+        rest += 4 * points * network.point_floats
+        pointwise += points * network.encoded
     moved = sum(product.elements * times for product, times in products.items())
     return Cost(
         products,
@@ -211,26 +154,26 @@ def _pass(nerf: Nerf, rays: int, roles: tuple[str, ...], itemsize: int) -> Cost:
         Bytes(
             itemsize * moved,
             itemsize * pointwise,
-            rest + rays * (4 * _RAY_FLOATS + 3),
+            rest + rays * (4 * work.ray_floats + _PIXEL_BYTES),
         ),
     )
 
 
 def step(
-    nerf: Nerf, *, rays: int, rays_per_pass: int, roles: tuple[str, ...], itemsize: int = 4
+    model: Model, *, rays: int, rays_per_pass: int, roles: tuple[str, ...], itemsize: int = 4
 ) -> Cost:
     """A training step on one device.
 
     Args:
-      nerf: The model.
+      model: The model.
       rays: That the device takes of the step.
       rays_per_pass: That go through the network at once.
       roles: What trains.
       itemsize: Bytes of a number in the network: 4, or 2 for bfloat16.
     """
     passes = rays // min(rays, rays_per_pass)
-    one = _pass(nerf, rays // passes, roles, itemsize)
-    trainable = num_params(nerf, roles)
+    one = _pass(model, rays // passes, roles, itemsize)
+    trainable = num_params(model, roles)
     accumulated = 3 * trainable * passes if passes > 1 else 0
     return Cost(
         Counter({product: times * passes for product, times in one.products.items()}),
@@ -243,11 +186,11 @@ def step(
     )
 
 
-def image(nerf: Nerf, *, rays: int, rays_per_chunk: int, itemsize: int = 4) -> Cost:
+def image(model: Model, *, rays: int, rays_per_chunk: int, itemsize: int = 4) -> Cost:
     """An image of so many rays (pixels) on one device; the last chunk is as large as the others."""
     per_chunk = min(rays, rays_per_chunk)
     chunks = -(-rays // per_chunk)
-    one = _pass(nerf, per_chunk, (), itemsize)
+    one = _pass(model, per_chunk, (), itemsize)
     return Cost(
         Counter({product: times * chunks for product, times in one.products.items()}),
         one.pointwise_flops * chunks,

@@ -4,7 +4,7 @@ import dataclasses
 
 from inv_jax import params as params_lib
 from inv_jax.cost import count
-from inv_jax.models.nerf import Nerf
+from inv_jax.models.base import Model
 
 # Measured on folders that orbax 0.12 wrote, of networks from 8 to 256 wide (2026-11-22): zstd
 # takes random float32 params to 0.905 of their size, moments to 0.97; to a folder come metadata.
@@ -28,21 +28,21 @@ class Disk:
         return frames * (self.frame + self.pictures) + color_frames * self.color + self.newest
 
 
-def of_run(nerf: Nerf, *, roles: tuple[str, ...], view_pixels: int, saves_within: bool) -> Disk:
+def of_run(model: Model, *, roles: tuple[str, ...], view_pixels: int, saves_within: bool) -> Disk:
     """What a run writes.
 
     Args:
-      nerf: The model.
+      model: The model.
       roles: Roles that train in its longest phase: what the optimizer has moments of.
       view_pixels: Pixels of a camera.
       saves_within: Whether states within a frame are stored.
     """
-    structure = _folder(nerf, (params_lib.STRUCTURE,))
-    color = _folder(nerf, (params_lib.COLOR,))
+    structure = _folder(model, (params_lib.STRUCTURE,))
+    color = _folder(model, (params_lib.COLOR,))
     moments = round(
-        2 * 4 * count.num_params(nerf, roles) * _PACKED_MOMENTS
+        2 * 4 * count.num_params(model, roles) * _PACKED_MOMENTS
         + _FOLDER_BYTES
-        + 2 * _num_leaves(nerf, roles) * _LEAF_BYTES
+        + 2 * _num_leaves(model, roles) * _LEAF_BYTES
     )
     within = structure + color + moments if saves_within else 0
     return Disk(
@@ -53,13 +53,14 @@ def of_run(nerf: Nerf, *, roles: tuple[str, ...], view_pixels: int, saves_within
     )
 
 
-def _folder(nerf: Nerf, roles: tuple[str, ...]) -> int:
-    leaves = _num_leaves(nerf, roles)
+def _folder(model: Model, roles: tuple[str, ...]) -> int:
+    leaves = _num_leaves(model, roles)
     if not leaves:
         return 0
-    return round(4 * count.num_params(nerf, roles) * _PACKED + _FOLDER_BYTES + leaves * _LEAF_BYTES)
+    return round(
+        4 * count.num_params(model, roles) * _PACKED + _FOLDER_BYTES + leaves * _LEAF_BYTES
+    )
 
 
-def _num_leaves(nerf: Nerf, roles: tuple[str, ...]) -> int:
-    mlp = nerf.mlp
-    return 2 * 2 * sum(mlp.layer_role(name) in roles for name in mlp.layer_shapes())
+def _num_leaves(model: Model, roles: tuple[str, ...]) -> int:
+    return len(count.leaf_shapes(model, roles))

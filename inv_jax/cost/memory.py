@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from inv_jax import params as params_lib
 from inv_jax.cost import count, words
-from inv_jax.models import encodings
-from inv_jax.models.nerf import Nerf
+from inv_jax.models.base import Model
 from inv_jax.types import InvError
 
-_WORKING = 5  # arrays of the fine network's size that a backward pass has beside what it kept
+_WORKING = 5  # arrays of the largest size that a backward pass has beside what it kept
 _RENDERING = 2.2  # ... and rendering: the layer's input and output
 _FRAMES = 2  # on the device: the one in training, and the next
 _TOLERANCE = 1.25  # refused is what needs more than this times what there is: the count is rough
@@ -40,7 +39,7 @@ class Memory:
 
 
 def of_training(
-    nerf: Nerf,
+    model: Model,
     *,
     phases: Sequence[tuple[str, ...]],
     rays_per_pass: int,
@@ -51,51 +50,35 @@ def of_training(
     """What training needs on a device.
 
     Args:
-      nerf: The model.
+      model: The model.
       phases: The roles that train in each; the largest need counts.
       rays_per_pass: Rays through the network at once.
       rays_per_chunk: Rays rendered at once.
       frame_pixels: Pixels of all training cameras in a frame.
       itemsize: Bytes of a number in the network.
     """
-    trainable = max(count.num_params(nerf, roles) for roles in phases)
-    fine = nerf.coarse_samples + nerf.fine_samples
+    trainable = max(count.num_params(model, roles) for roles in phases)
     return Memory(
-        params=4 * count.num_params(nerf, params_lib.ROLES),
+        params=4 * count.num_params(model, params_lib.ROLES),
         gradients=2 * 4 * trainable,  # of a pass, and their sum
         moments=2 * 4 * trainable,
         pixels=_FRAMES * 3 * frame_pixels,
-        activations=max(activations(nerf, rays_per_pass, roles, itemsize) for roles in phases),
-        image=round(_RENDERING * rays_per_chunk * fine * nerf.mlp.width * itemsize),
+        activations=max(activations(model, rays_per_pass, roles, itemsize) for roles in phases),
+        image=round(_RENDERING * rays_per_chunk * _widest(model, ()) * itemsize),
     )
 
 
-def activations(nerf: Nerf, rays: int, roles: tuple[str, ...], itemsize: int = 4) -> int:
-    """Bytes that a pass of rays takes, forward and backward.
+def activations(model: Model, rays: int, roles: tuple[str, ...], itemsize: int = 4) -> int:
+    """Bytes that a pass of rays takes, forward and backward: what is kept, and what is in work."""
+    kept = sum(
+        network.points * (itemsize * network.kept + network.kept_bytes)
+        for network in model.work(roles).networks
+    )
+    return rays * (kept + _WORKING * _widest(model, roles) * itemsize)
 
-    Kept for the way back is the input of every kernel that trains, and of every other ReLU that a
-    gradient goes through a mask, a byte a number.
-    """
-    mlp = nerf.mlp
-    trains = {name: mlp.layer_role(name) in roles for name in mlp.layer_shapes()}
-    head = trains["feature"] or trains["views_0"]
-    encoded = encodings.octave_features(3, mlp.position_octaves)
-    reads_encoded = [0] if mlp.skip_layer is None else [0, mlp.skip_layer + 1]
-    kept = 0  # bytes a point
-    if any(trains[f"layer_{i}"] for i in reads_encoded):
-        kept += itemsize * encoded
-    below = False
-    for i in range(mlp.depth):
-        below = below or trains[f"layer_{i}"]
-        readers = [f"layer_{i + 1}"] if i + 1 < mlp.depth else []
-        is_read = any(trains[name] for name in readers)
-        if i + 1 == mlp.depth:
-            is_read = head or trains["density"]
-        kept += mlp.width * (itemsize if is_read else 1 if below else 0)
-    kept += mlp.width // 2 * (itemsize if trains["rgb"] else 1 if below or head else 0)
-    fine = nerf.coarse_samples + nerf.fine_samples
-    working = _WORKING * mlp.width * itemsize * fine
-    return rays * (kept * (nerf.coarse_samples + fine) + working)
+
+def _widest(model: Model, roles: tuple[str, ...]) -> int:
+    return max(network.widest for network in model.work(roles).networks)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Float
 
+from inv_jax.geometry import paths
 from inv_jax.geometry import poses as poses_lib
 from inv_jax.types import InvError
 
@@ -28,7 +29,7 @@ class Calibration:
     cam_to_world: np.ndarray  # (N, 3, 4), recentred and rescaled
     intrinsics: np.ndarray  # (N, 3, 3), pixels of images of `factor`
     bounds: np.ndarray  # (N, 2), nearest and farthest depth, rescaled
-    spiral: np.ndarray  # (120, 3, 4), see `poses.spiral_path`
+    spiral: np.ndarray  # (120, 3, 4), see `paths.tour_path`
     source: str  # the file that lists the cameras, for messages
     camera_names: tuple[str, ...] | None  # None if the rows are anonymous: sorted file names
 
@@ -70,7 +71,7 @@ def calibrate(
     bounds = bounds * scale
     try:
         poses = poses_lib.recenter(rescaled)
-        spiral = poses_lib.spiral_path(
+        spiral = paths.tour_path(
             poses, bounds, num_poses=SPIRAL_POSES, extra_vertical_radius=extra_vertical_radius
         )
     except ValueError as error:

@@ -1,25 +1,27 @@
 """A capture, open: synchronized images of calibrated cameras, read frame by frame.
 
-One class serves every layout and both kinds of storage, a folder of files (`folder.py`) and
-packed records (`records.py`). Opening checks all that can be checked without decoding every
-image, so that a mistake is found before anything is trained or written.
+One class serves every layout and every kind of storage: a folder of files (`folder.py`), packed
+records (`records.py`), the video of one camera (`images2d.py`). Opening checks all that can be
+checked without decoding every image, so that a mistake is found before anything is trained or
+written.
 """
 
 import dataclasses
+import functools
+import itertools
 import pathlib
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent import futures
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
-from inv_jax.data import folder, frame_index, images, records
+from inv_jax.data import folder, frame_index, images, images2d, records
 from inv_jax.data.rig import Rig
-from inv_jax.data.source import ImageSource, Making
+from inv_jax.data.source import FileSource, ImageSource, Making
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.types import Cameras, Frame, InvError
 
@@ -37,6 +39,7 @@ class Capture(Rig):
 
     frames: range  # the selected frames, as numbered on disk; all of them exist
     making: Making  # what its images and numbers were made with
+    fps: float | None  # frames per second, where that is known
     source: ImageSource = dataclasses.field(repr=False)
     _pool: futures.ThreadPoolExecutor = dataclasses.field(default_factory=_decoders, repr=False)
     _said: set[str] = dataclasses.field(default_factory=set, repr=False)
@@ -62,8 +65,9 @@ class Capture(Rig):
         stack = np.empty((len(cams), self.cameras.height, self.cameras.width, 3), np.uint8)
 
         def fill(row: int) -> tuple[str, ...]:
-            data = self.source.read(int(frame), cams[row])
-            stack[row], notes = self._decode(int(frame), cams[row], data)
+            image, notes = self.source.load(int(frame), cams[row])
+            self._check_size(int(frame), cams[row], image)
+            stack[row] = image
             return notes
 
         for row, notes in enumerate(self._pool.map(fill, range(len(cams)))):
@@ -74,13 +78,21 @@ class Capture(Rig):
         """The encoded images of one frame, all cameras, each decoded once to see that it is whole.
 
         Raises:
-          InvError: As `load`.
+          InvError: As `load`, and if the images are no files.
         """
         self._check_frame(frame)
+        source = self.source
+        if not isinstance(source, FileSource):
+            raise InvError(
+                f"{self.source.name(frame, 0)} is of a single video, which is read as it is; packs "
+                "are for captures of several cameras"
+            )
 
         def read(cam: int) -> tuple[bytes, tuple[str, ...]]:
-            data = self.source.read(int(frame), cam)
-            return data, self._decode(int(frame), cam, data)[1]
+            data = source.read(int(frame), cam)
+            image, notes = images.decode(data, source.name(int(frame), cam))
+            self._check_size(int(frame), cam, image)
+            return data, notes
 
         whole = []
         for cam, (data, notes) in enumerate(self._pool.map(read, range(self.cameras.num_cams))):
@@ -95,18 +107,13 @@ class Capture(Rig):
                 "data.first_frame and data.num_frames"
             )
 
-    def _decode(
-        self, frame: int, cam: int, data: bytes
-    ) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
-        name = self.source.name(frame, cam)
-        image, notes = images.decode(data, name)
+    def _check_size(self, frame: int, cam: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
         height, width = self.cameras.height, self.cameras.width
         if image.shape[:2] != (height, width):
             raise InvError(
-                f"{name} is {image.shape[1]}x{image.shape[0]}; expected {width}x{height} as when "
-                "the capture was opened: restore the file"
+                f"{self.source.name(frame, cam)} is {image.shape[1]}x{image.shape[0]}; expected "
+                f"{width}x{height} as when the capture was opened: restore the file"
             )
-        return image, notes
 
     def _say_once(self, name: str, notes: Iterable[str]) -> None:
         for note in notes:
@@ -129,13 +136,17 @@ def open_capture(
     ndc: bool,
     pixel_center: float,
     bd_factor: float = 0.75,
+    background: float = 0.0,
 ) -> Capture:
     """Opens a capture: reads its calibration, lists its images, decodes its first frame.
 
     Args:
-      layout: A key of `folder.LAYOUTS`; of a packed capture, the layout that was packed.
-      path: The capture's folder, or the folder it was packed into (`pack.py`).
-      factor: What the images were reduced by; they are in `frames_{factor}` (1: `frames`).
+      layout: A key of `folder.LAYOUTS`, or `images2d.LAYOUT`; of a packed capture, the layout
+        that was packed.
+      path: The capture's folder, or the folder it was packed into (`pack.py`); of a video, see
+        `images2d.open_video`.
+      factor: What the images were reduced by; they are in `frames_{factor}` (1: `frames`). Those
+        of a video are reduced by it now.
       first_frame: Number of the first frame, as on disk.
       num_frames: How many; 0 is all up to the last.
       holdout: Cameras that are not trained on, as indices (`llffhold` in the original).
@@ -144,17 +155,21 @@ def open_capture(
       ndc: Whether rays are warped to NDC; for cameras that all face one way.
       pixel_center: Offset of a pixel's center, see `geometry/cameras.py`.
       bd_factor: The nearest bound becomes 1 / `bd_factor`.
+      background: Grey level in [0, 1] that shows where images of a video are transparent; those
+        of other layouts may not be.
 
     Raises:
       InvError: If anything about the capture or the arguments cannot be right.
     """
-    if layout not in folder.LAYOUTS:
-        known = ", ".join(sorted(folder.LAYOUTS))
+    if layout not in (layouts := [*folder.LAYOUTS, images2d.LAYOUT]):
+        known = ", ".join(sorted(layouts))
         raise InvError(f"data.layout is {layout!r}; expected one of {known}")
     if ndc and not 0.0 <= near < 1.0:
         raise InvError(f"data.near is {near}; expected 0 <= near < 1, where NDC has its far plane")
     path = pathlib.Path(path)
     open_contents = records.open_records if records.is_packed(path) else folder.open_folder
+    if layout == images2d.LAYOUT:
+        open_contents = functools.partial(images2d.open_video, background=background)
     contents = open_contents(
         path,
         Making(layout=layout, factor=factor, bd_factor=bd_factor),
@@ -184,7 +199,9 @@ def open_capture(
         train_cams=tuple(cam for cam in range(len(names)) if cam not in test_cams),
         test_cams=test_cams,
         making=contents.making,
+        fps=contents.fps,
         source=contents.images,
+        footage=contents.footage,
     )
     capture.load(contents.frames[0])  # A broken first frame is found before anything is written.
     return capture
@@ -211,17 +228,8 @@ def check_holdout(holdout: Sequence[int], names: tuple[str, ...]) -> tuple[int, 
 
 def _check_forward_facing(cameras: Cameras, names: tuple[str, ...]) -> None:
     """Every ray must go down -z of the average camera: the NDC warp divides by that component."""
-    right, bottom = cameras.width - 1, cameras.height - 1
-    corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]], np.float32)
-    shape = (cameras.num_cams, 4)
-    directions = cameras_lib.pixel_directions(
-        jnp.asarray(np.broadcast_to(corners[:, 0] + cameras.pixel_center, shape)),
-        jnp.asarray(np.broadcast_to(corners[:, 1] + cameras.pixel_center, shape)),
-        jnp.asarray(np.broadcast_to(cameras.intrinsics[:, None], (*shape, 3, 3))),
-    )
-    # z of each corner's ray in the recentred world; the extreme of an image is at a corner.
-    depth_steps = np.einsum("nk,nck->nc", cameras.cam_to_world[:, 2, :3], np.asarray(directions))
-    if away := [name for name, z in zip(names, depth_steps, strict=True) if z.max() >= 0]:
+    away = list(itertools.compress(names, cameras_lib.look_away(cameras)))
+    if away:
         raise InvError(
             f"NDC cannot hold rays that look away from the average view, as those of "
             f"{', '.join(away)} do; expected cameras that all face one way: set data.ndc=False"

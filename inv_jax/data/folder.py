@@ -11,7 +11,7 @@ from concurrent import futures
 
 from inv_jax.data import frame_index, images, little_falls, n3dv
 from inv_jax.data.calibration import Calibration
-from inv_jax.data.source import Contents, ImageSource, Making
+from inv_jax.data.source import Contents, FileSource, Making
 from inv_jax.types import InvError
 
 LAYOUTS: Mapping[str, Callable[..., Calibration]] = {
@@ -22,7 +22,7 @@ LAYOUTS: Mapping[str, Callable[..., Calibration]] = {
 _THREADS = 8  # opening a file waits, most of all on a network's
 
 
-class FolderSource(ImageSource):
+class FolderSource(FileSource):
     """One file per frame and camera."""
 
     def __init__(self, files: Mapping[int, tuple[pathlib.Path, ...]]) -> None:
@@ -58,7 +58,7 @@ def open_folder(
     frames = frame_index.select_frames(
         index, folder, first_frame=first_frame, num_frames=num_frames
     )
-    height, width = _common_size([file for frame in frames for file in index[frame].values()])
+    height, width = common_size([file for frame in frames for file in index[frame].values()])
     calibration = LAYOUTS[making.layout](
         path, factor=making.factor, height=height, width=width, bd_factor=making.bd_factor
     )
@@ -82,7 +82,7 @@ def open_folder(
     )
 
 
-def _common_size(files: list[pathlib.Path]) -> tuple[int, int]:
+def common_size(files: list[pathlib.Path]) -> tuple[int, int]:
     """Height and width of all files, from their headers."""
     with futures.ThreadPoolExecutor(_THREADS) as pool:
         sizes = list(pool.map(images.image_size, files))

@@ -18,6 +18,7 @@ from inv_jax.types import InvError
 GREY = "is grey: its values go into all three channels"
 PALETTE = "has a palette: its colors are written out"
 OPAQUE_ALPHA = "has an alpha channel that is opaque everywhere: it is dropped"
+TRANSPARENT = "is transparent in places: the background (model.background) shows there"
 SIXTEEN_BITS = "has 16 bits per channel: they are rounded to 8"
 OTHER_MODE = "is not stored as RGB: its colors are converted"
 
@@ -47,34 +48,39 @@ def image_size(path: pathlib.Path) -> tuple[int, int]:
         raise broken(str(path), error) from error
 
 
-def decode(data: bytes, name: str) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+def decode(
+    data: bytes, name: str, backdrop: int | None = None
+) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
     """Decodes one image to its last byte.
 
     Args:
       data: A PNG or JPEG file, as it is on disk.
       name: Of that file, for messages.
+      backdrop: Grey level, 0 to 255, to lay behind what is transparent; None refuses it.
 
     Returns:
       The image as 8-bit RGB, and what had to be converted for it: phrases that go on after the
       name of the file, none for an ordinary image.
 
     Raises:
-      InvError: If the image is truncated or none at all, or if it is transparent anywhere (a
-        background would have to be made up).
+      InvError: If the image is truncated or none at all, or if it is transparent anywhere and
+        there is no backdrop (one would have to be made up).
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()  # `open` reads the header only.
             if image.format == "PNG" and data[_PNG_BIT_DEPTH] == 16:
-                return _decode_16_bits(name, data)
-            return _convert(name, image)
+                return _decode_16_bits(name, data, backdrop)
+            return _convert(name, image, backdrop)
     except InvError:
         raise
     except Exception as error:  # As above.
         raise broken(name, error) from error
 
 
-def _convert(name: str, image: Image.Image) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+def _convert(
+    name: str, image: Image.Image, backdrop: int | None
+) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
     if image.mode not in _MODES:
         raise InvError(
             f"{name}: pixels are stored as Pillow's mode {image.mode!r}; expected 8-bit RGB: "
@@ -83,13 +89,14 @@ def _convert(name: str, image: Image.Image) -> tuple[UInt8[np.ndarray, "h w 3"],
     notes = _MODES[image.mode]
     # A palette, grey or RGB image can also name one color that is transparent.
     if "A" in image.mode or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA"))
-        _check_opaque(name, rgba[..., 3])
-        return rgba[..., :3], (*notes, OPAQUE_ALPHA)
+        rgb, note = flatten(np.asarray(image.convert("RGBA")), name, backdrop)
+        return rgb, (*notes, note)
     return np.asarray(image.convert("RGB")), notes
 
 
-def _decode_16_bits(name: str, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+def _decode_16_bits(
+    name: str, data: bytes, backdrop: int | None
+) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise InvError(f"{name}: OpenCV cannot decode this 16-bit PNG; save it again with 8 bits")
@@ -97,17 +104,30 @@ def _decode_16_bits(name: str, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"],
     if values.ndim == 2:
         return np.repeat(values[..., None], 3, axis=-1), (GREY, SIXTEEN_BITS)
     if values.shape[-1] == 4:
-        _check_opaque(name, values[..., 3])
-        return values[..., 2::-1], (OPAQUE_ALPHA, SIXTEEN_BITS)
+        rgb, note = flatten(values[..., [2, 1, 0, 3]], name, backdrop)
+        return rgb, (note, SIXTEEN_BITS)
     return values[..., ::-1], (SIXTEEN_BITS,)  # OpenCV's order is blue, green, red.
 
 
-def _check_opaque(name: str, alpha: UInt8[np.ndarray, "h w"]) -> None:
-    if (transparent := int((alpha < 255).sum())) > 0:
+def flatten(
+    rgba: UInt8[np.ndarray, "h w 4"], name: str, backdrop: int | None
+) -> tuple[UInt8[np.ndarray, "h w 3"], str]:
+    """Lays an image over a grey backdrop; what was done, to be said of it.
+
+    Raises:
+      InvError: If it is transparent anywhere and there is no backdrop.
+    """
+    alpha = rgba[..., 3:]
+    if not (transparent := int((alpha < 255).sum())):
+        return rgba[..., :3], OPAQUE_ALPHA
+    if backdrop is None:
         raise InvError(
             f"{name}: {transparent} of {alpha.size} pixels are transparent; expected an opaque "
             "image: flatten it onto a background first"
         )
+    weight = alpha.astype(np.float32) / 255.0
+    laid = weight * rgba[..., :3] + (1.0 - weight) * np.float32(backdrop)
+    return np.rint(laid).astype(np.uint8), TRANSPARENT
 
 
 def broken(name: str, error: Exception) -> InvError:

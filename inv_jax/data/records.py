@@ -24,7 +24,7 @@ from array_record.python import array_record_module  # pyright: ignore[reportAtt
 
 from inv_jax.data import frame_index
 from inv_jax.data.calibration import SPIRAL_POSES, Calibration
-from inv_jax.data.source import Contents, ImageSource, Making
+from inv_jax.data.source import Contents, FileSource, Making
 from inv_jax.types import InvError
 
 FORMAT = "inv_jax capture 1"  # counts up when folders of before cannot be read any more
@@ -47,7 +47,7 @@ class Shard:
         return packed[self.records[0] // num_cams : self.records[-1] // num_cams + 1]
 
 
-class RecordSource(ImageSource):
+class RecordSource(FileSource):
     """Records of a packed capture; each read opens one shard at most, and reads one record."""
 
     def __init__(

@@ -1,12 +1,17 @@
 """What opening a capture finds out, wherever it lies: its rig, its frames, a source of images.
 
-A capture is a folder of image files (`folder.py`) or records in shards (`records.py`). Either
-yields `Contents`; all that comes after (`capture.py`) does not know which it was.
+A capture is a folder of image files (`folder.py`), records in shards (`records.py`), or the video
+of one camera (`images2d.py`). Each yields `Contents`; all that comes after (`capture.py`) does not
+know which it was.
 """
 
 import abc
 import dataclasses
 
+import numpy as np
+from jaxtyping import UInt8
+
+from inv_jax.data import images
 from inv_jax.data.calibration import Calibration
 
 
@@ -20,7 +25,27 @@ class Making:
 
 
 class ImageSource(abc.ABC):
-    """The encoded images of a capture; any thread may read, also several at once."""
+    """The images of a capture; any thread may load, also several at once."""
+
+    @abc.abstractmethod
+    def load(self, frame: int, cam: int) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+        """The image of one frame (as numbered on disk) and camera (an index).
+
+        Returns:
+          The image as 8-bit RGB, and what had to be converted for it: phrases that go on after
+          its name, none for an ordinary image.
+
+        Raises:
+          InvError: If it cannot be read or is broken; it names the image as `name` does.
+        """
+
+    @abc.abstractmethod
+    def name(self, frame: int, cam: int) -> str:
+        """What to call that image in messages; reads nothing."""
+
+
+class FileSource(ImageSource):
+    """Images that are a file each, wherever these lie."""
 
     @abc.abstractmethod
     def read(self, frame: int, cam: int) -> bytes:
@@ -30,9 +55,9 @@ class ImageSource(abc.ABC):
           InvError: If it cannot be read; it names the image as `name` does.
         """
 
-    @abc.abstractmethod
-    def name(self, frame: int, cam: int) -> str:
-        """What to call that image in messages; reads nothing."""
+    def load(self, frame: int, cam: int) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
+        """See `ImageSource.load`."""
+        return images.decode(self.read(frame, cam), self.name(frame, cam))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,3 +71,5 @@ class Contents:
     height: int  # of every image
     width: int
     images: ImageSource
+    fps: float | None = None  # frames per second, where that is known
+    footage: str = ""  # see `Rig`

@@ -1,7 +1,16 @@
 """Positional encodings: coordinates in, coordinates and waves of many frequencies out."""
 
+import abc
+import dataclasses
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from inv_jax.models import linear, waves
+from inv_jax.types import InvError
+
+_MOST_OCTAVES = 128  # the waves of the next one have an infinite frequency in float32
 
 
 def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, "..."]:
@@ -31,3 +40,99 @@ def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, ".
 def octave_features(channels: int, num: int) -> int:
     """Number of features that `octaves` makes of `channels` coordinates."""
     return channels * (1 + 2 * num)
+
+
+def fourier(
+    x: Float[Array, "..."], frequencies: Float[Array, "C F"], axis: int = -1
+) -> Float[Array, "..."]:
+    """Sin and cos of 2 pi times F mixtures of C coordinates (Tancik et al. 2020, eq. 5).
+
+    Args:
+      x: Coordinates of points, a matrix with the coordinates on `axis`.
+      frequencies: Turns that each mixture makes per unit of each coordinate.
+      axis: Axis of the coordinates, and of the features.
+
+    Returns:
+      2 * F features: all sines, then all cosines.
+    """
+    axis %= x.ndim
+    angles = linear.matmul(2.0 * np.pi * x, frequencies, axis, "float32")
+    return jnp.concatenate([waves.sin(angles), waves.cos(angles)], axis)
+
+
+class Encoding(abc.ABC):
+    """How the two coordinates of a pixel become what its network sees; it has no params."""
+
+    @property
+    @abc.abstractmethod
+    def features(self) -> int:
+        """How many features it makes."""
+
+    @abc.abstractmethod
+    def encode(self, coordinates: linear.Matrix, axis: int) -> linear.Matrix:
+        """Features of points; both are matrices with the features on `axis`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Octaves(Encoding):
+    """The coordinates and `num` octaves of waves (see `octaves`); 0: the coordinates alone.
+
+    A float32 coordinate in [0, 1] has 24 bits, so beyond 20 octaves or so a wave says nothing
+    about where it is: it is noise, the same for every frame.
+    """
+
+    num: int
+
+    def __post_init__(self):
+        if not 0 <= self.num <= _MOST_OCTAVES:
+            raise InvError(f"model.position_octaves={self.num}; want 0 to {_MOST_OCTAVES}")
+
+    @property
+    def features(self) -> int:
+        """See `Encoding.features`."""
+        return octave_features(2, self.num)
+
+    def encode(self, coordinates: linear.Matrix, axis: int) -> linear.Matrix:
+        """See `Encoding.encode`."""
+        return octaves(coordinates, self.num, axis)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianFourier(Encoding):
+    """Waves of random frequencies, normally distributed (see `fourier`).
+
+    The frequencies are not params: they follow from the three settings, so that all frames, all
+    runs and all receivers of a video have the same. They come from numpy's `RandomState`, whose
+    numbers are frozen for good (NEP 19), unlike those of JAX's generators, which have changed.
+
+    Attributes:
+      num: How many frequencies; there are twice as many features.
+      scale: Their standard deviation, in turns across the picture.
+      seed: Names them.
+    """
+
+    num: int
+    scale: float
+    seed: int = 0
+
+    def __post_init__(self):
+        is_seed = isinstance(self.seed, int) and 0 <= self.seed < 2**32
+        if self.num < 1 or not 0.0 < self.scale <= 1e6 or not is_seed:
+            raise InvError(
+                f"model.fourier_features={self.num}, model.fourier_scale={self.scale}, "
+                f"model.fourier_seed={self.seed}: want 1 or more, a number above 0, and 0 to 2^32-1"
+            )
+
+    @property
+    def features(self) -> int:
+        """See `Encoding.features`."""
+        return 2 * self.num
+
+    def frequencies(self) -> Float[np.ndarray, "2 F"]:
+        """Turns per unit of y and x, of each feature."""
+        drawn = np.random.RandomState(self.seed).standard_normal((self.num, 2))
+        return (self.scale * drawn).astype(np.float32).T
+
+    def encode(self, coordinates: linear.Matrix, axis: int) -> linear.Matrix:
+        """See `Encoding.encode`."""
+        return fourier(coordinates, jnp.asarray(self.frequencies()), axis)

@@ -15,12 +15,14 @@ activations between layers in bfloat16. Gradients of params are added up in floa
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from inv_jax.models import waves
 from inv_jax.types import InvError
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -52,6 +54,19 @@ def features_axis() -> int:
     wrong.
     """
     return 0 if jax.default_backend() == "cpu" else 1
+
+
+def as_matrix(points: Float[Array, "*b C"], axis: int) -> Matrix:
+    """C numbers of each point as a matrix with the features on the given axis."""
+    matrix = points.reshape(math.prod(points.shape[:-1]), points.shape[-1])
+    return matrix if axis == 1 else matrix.T
+
+
+def as_points(matrix: Matrix, shape: tuple[int, ...], axis: int) -> Float[Array, "*b C"]:
+    """The inverse of `as_matrix`, for points that had these leading dimensions."""
+    if axis == 1:
+        return matrix.reshape(*shape, matrix.shape[1])
+    return jnp.moveaxis(matrix.reshape(matrix.shape[0], *shape), 0, -1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -149,3 +164,25 @@ def _relu_backward(precision: str, saved: tuple[Array, Array], grad: Array) -> t
 
 
 relu.defvjp(_relu_forward, _relu_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def sine(x: Matrix, frequency: float, precision: str) -> Matrix:
+    """sin(frequency * x), rounded to bfloat16 if that is the precision.
+
+    Differentiable in reverse mode only: the way back keeps `x`, in float32 in every precision,
+    since an angle of many turns has no digits to spare.
+    """
+    return waves.sin(frequency * x).astype(jnp.bfloat16 if precision == "bfloat16" else x.dtype)
+
+
+def _sine_forward(x: Array, frequency: float, precision: str) -> tuple[Array, Array]:
+    return sine(x, frequency, precision), x
+
+
+def _sine_backward(frequency: float, precision: str, x: Array, grad: Array) -> tuple[Array]:
+    del precision
+    return (frequency * waves.cos(frequency * x) * grad.astype(x.dtype),)
+
+
+sine.defvjp(_sine_forward, _sine_backward)

@@ -166,7 +166,7 @@ class NerfMlp(nn.Module):
         affine = lambda x, layer: linear.add_bias(matmul(x, layer[0]), layer[1], axis)  # noqa: E731
         relu = functools.partial(linear.relu, precision=self.precision)
 
-        encoded = encodings.octaves(_as_matrix(positions, axis), self.position_octaves, axis)
+        encoded = encodings.octaves(linear.as_matrix(positions, axis), self.position_octaves, axis)
         hidden = encoded
         for i in range(self.depth):
             kernel, bias = layers[f"layer_{i}"]
@@ -188,22 +188,13 @@ class NerfMlp(nn.Module):
         mixed = matmul(hidden, linear.matmul(feature_kernel, from_feature, 1, "float32"))
         bias = linear.matmul(feature_bias[None], from_feature, 1, "float32")[0] + views_bias
         # The direction is the ray's: its part is computed once a ray, not once a sample.
-        directions = encodings.octaves(_as_matrix(viewdirs, axis), self.direction_octaves, axis)
+        directions = encodings.octaves(
+            linear.as_matrix(viewdirs, axis), self.direction_octaves, axis
+        )
         per_ray = linear.matmul(directions, from_direction, axis, "float32")
         per_ray = linear.add_bias(per_ray, bias, axis)
         hidden = relu(mixed + jnp.repeat(per_ray, positions.shape[-2], axis=1 - axis))
         rgb = affine(hidden, layers["rgb"])
-        return density.reshape(positions.shape[:-1]), _as_points(rgb, positions.shape, axis)
-
-
-def _as_matrix(points: Float[Array, "*b 3"], axis: int) -> linear.Matrix:
-    """Coordinates of all points as a matrix with the features on the given axis."""
-    matrix = points.reshape(math.prod(points.shape[:-1]), 3)
-    return matrix if axis == 1 else matrix.T
-
-
-def _as_points(matrix: linear.Matrix, shape: tuple[int, ...], axis: int) -> Float[Array, "*b 3"]:
-    """The inverse of `_as_matrix`."""
-    if axis == 1:
-        return matrix.reshape(shape)
-    return jnp.moveaxis(matrix.reshape(3, *shape[:-1]), 0, -1)
+        return density.reshape(positions.shape[:-1]), linear.as_points(
+            rgb, positions.shape[:-1], axis
+        )

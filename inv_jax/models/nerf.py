@@ -5,12 +5,15 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from inv_jax.geometry import cameras as cameras_lib
+from inv_jax.models import nerf_work
 from inv_jax.models.base import Model
 from inv_jax.models.mlp import NerfMlp
+from inv_jax.models.work import Work
 from inv_jax.render import composite, intervals
-from inv_jax.types import InvError, Params, Predictions, Rays, Rendering
+from inv_jax.types import Cameras, InvError, Params, Predictions, Rays, Rendering
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Nerf(Model):
                 "samples between coarse ones"
             )
 
+    @property
+    def precision(self) -> str:
+        """See `Model.precision`."""
+        return self.mlp.precision
+
     def init(self, key: PRNGKeyArray) -> Params:
         """`{'coarse': ..., 'fine': ...}`, each split in `structure` and `color`."""
         key_coarse, key_fine = jax.random.split(key)
@@ -48,10 +56,21 @@ class Nerf(Model):
             "fine": self.mlp.init(key_fine, positions, viewdirs)["params"],
         }
 
+    def inputs(
+        self,
+        cameras: Cameras,
+        cams: Int[Array, "*b"],
+        cols: Int[Array, "*b"],
+        rows: Int[Array, "*b"],
+    ) -> Rays:
+        """The pixels' rays; see `Model.inputs`."""
+        return cameras_lib.cast_rays(cameras, cams, cols, rows)
+
     def predict(
-        self, params: Params, rays: Rays, *, keys: Key[Array, "*b"] | None = None
+        self, params: Params, inputs: Rays, *, keys: Key[Array, "*b"] | None = None
     ) -> Predictions:
         """Renders rays; see `Model.predict`. The networks are `coarse` and `fine`."""
+        rays = inputs
         jitter = draw = noise_coarse = noise_fine = None
         if keys is not None:
             split = jax.vmap(lambda key: jax.random.split(key, 4))(keys.reshape(-1))
@@ -60,10 +79,16 @@ class Nerf(Model):
             )
         distances = intervals.stratified(rays.near, rays.far, self.coarse_samples, jitter)
         coarse = self._render(params["coarse"], rays, distances, noise_coarse)
+        assert coarse.weights is not None, "compositing gives them"
         more = intervals.importance(distances, coarse.weights, self.fine_samples, draw)
         distances = jnp.sort(jnp.concatenate([distances, more], axis=-1), axis=-1)
         fine = self._render(params["fine"], rays, distances, noise_fine)
         return {"coarse": coarse, "fine": fine}
+
+    def work(self, roles: tuple[str, ...]) -> Work:
+        """See `Model.work`."""
+        samples = self.coarse_samples, self.coarse_samples + self.fine_samples
+        return nerf_work.work(self.mlp, samples, roles)
 
     def _render(
         self,

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.models.base import Model
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
@@ -22,8 +21,9 @@ class View:
     """A rendered image; `ViewRenderer.render` returns it on the host (numpy)."""
 
     rgb: Array  # (H, W, 3) float32 in [0, 1]
-    depth: Array  # (H, W) float32, expected distance along the ray, in the ray's units
-    acc: Array  # (H, W) float32 opacity
+    # None where the model has no depth: its picture is flat.
+    depth: Array | None = None  # (H, W) float32, expected distance along the ray, in its units
+    acc: Array | None = None  # (H, W) float32 opacity
 
 
 class PendingView:
@@ -98,9 +98,10 @@ class ViewRenderer:
 
         def chunk(params: Params, cameras: Cameras, cam: jax.Array, pixels: jax.Array) -> View:
             rows, cols = pixels // cameras.width, pixels % cameras.width
-            rays = cameras_lib.cast_rays(cameras, jnp.full_like(pixels, cam), cols, rows)
-            picture = list(model.predict(params, rays).values())[-1]
-            return View(rgb=picture.rgb, depth=picture.depth, acc=picture.acc)
+            inputs = model.inputs(cameras, jnp.full_like(pixels, cam), cols, rows)
+            picture = list(model.predict(params, inputs).values())[-1]
+            rgb = jnp.clip(picture.rgb, 0.0, 1.0)
+            return View(rgb=rgb, depth=picture.depth, acc=picture.acc)
 
         self._chunk = devices.map(chunk)
 

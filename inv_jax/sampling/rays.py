@@ -5,16 +5,19 @@ which random numbers it meets later, depends on (seed, frame, step, id) alone: o
 eight, the same batch is trained on.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.sampling.permutation import permute
 from inv_jax.types import Batch, Cameras, Frame
 
 
 def sample_rays(
+    inputs: Callable[..., Any],
     key: PRNGKeyArray,
     step: Int[Array, ""],
     ids: Int[Array, "b"],
@@ -28,6 +31,7 @@ def sample_rays(
     (fewer than one batch) rests for that epoch.
 
     Args:
+      inputs: What a ray is: `Model.inputs`.
       key: The frame's key; the epoch is folded into it.
       step: Step within the frame, from 0.
       ids: Which rays of the batch, in [0, rays_per_step).
@@ -52,7 +56,7 @@ def sample_rays(
     rows, cols = rest // width, rest % width
     colors = frame.images.reshape(num_pixels, 3)[pixels]
     return Batch(
-        inputs=cameras_lib.cast_rays(cameras, cams, cols, rows),
+        inputs=inputs(cameras, cams, cols, rows),
         target=colors.astype(jnp.float32) / 255.0,
         ids=ids,
     )

@@ -42,7 +42,7 @@ def make_trial(nerf: Nerf, roles: tuple[str, ...], rays: int, rays_per_pass: int
     networks = jax.eval_shape(nerf.init, jax.random.key(0)).keys()
     stepper = Stepper(
         nerf,
-        sample_rays,
+        functools.partial(sample_rays, nerf.inputs),
         losses.mse,
         optimizer.make_optimizer(networks, 2.0),
         lambda step: jnp.float32(1e-3),

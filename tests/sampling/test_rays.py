@@ -1,10 +1,13 @@
 """Training rays: an epoch covers the pixels once, each with the color of its own pixel."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inv_jax.geometry.cameras import cast_rays
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.types import Batch, Cameras, Frame
 
@@ -13,7 +16,7 @@ NUM_PIXELS = NUM_CAMS * HEIGHT * WIDTH
 RAYS = 16
 STEPS = NUM_PIXELS // RAYS  # per epoch; a remainder of 9 pixels rests
 
-jitted = jax.jit(sample_rays, static_argnums=3)
+jitted = jax.jit(functools.partial(sample_rays, cast_rays), static_argnums=3)
 
 
 def make_cameras() -> Cameras:

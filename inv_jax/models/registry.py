@@ -1,0 +1,77 @@
+"""All models, by name, made from the settings that each of them takes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from inv_jax.models.base import Model
+from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves
+from inv_jax.models.image_mlp import ImageMlp
+from inv_jax.models.mlp import NerfMlp
+from inv_jax.models.nerf import Nerf
+from inv_jax.types import InvError
+
+Settings = Mapping[str, Any]
+
+
+def make(settings: Settings) -> Model:
+    """The model of some settings (`configs/base.py`, `model`); it takes what it uses.
+
+    Raises:
+      InvError: If there is no such model, or a setting cannot be right.
+    """
+    name = settings["name"]
+    if name not in MODELS:
+        raise InvError(f"model.name={name!r} is unknown; models are {', '.join(sorted(MODELS))}")
+    return MODELS[name](settings)
+
+
+def _nerf(settings: Settings) -> Nerf:
+    s = settings
+    mlp = NerfMlp(
+        width=s["width"],
+        depth=s["depth"],
+        structure_layers=s["structure_layers"],
+        structure_heads=tuple(s["structure_heads"]),
+        skip_layer=None if s["skip_layer"] < 0 else s["skip_layer"],
+        position_octaves=s["position_octaves"],
+        direction_octaves=s["direction_octaves"],
+        precision=s["precision"],
+    )
+    return Nerf(
+        mlp,
+        coarse_samples=s["coarse_samples"],
+        fine_samples=s["fine_samples"],
+        density_noise=s["density_noise"],
+        background=s["background"],
+    )
+
+
+def _image(settings: Settings) -> ImageMlp:
+    s = settings
+    return ImageMlp(
+        _encoding(s),
+        width=s["width"],
+        depth=s["depth"],
+        structure_layers=s["structure_layers"],
+        structure_heads=tuple(s["structure_heads"]),
+        activation=s["activation"],
+        w0=s["w0"],
+        precision=s["precision"],
+    )
+
+
+def _encoding(settings: Settings) -> Encoding:
+    s = settings
+    made: dict[str, Callable[[], Encoding]] = {
+        "none": lambda: Octaves(0),
+        "octaves": lambda: Octaves(s["position_octaves"]),
+        "fourier": lambda: GaussianFourier(
+            s["fourier_features"], s["fourier_scale"], s["fourier_seed"]
+        ),
+    }
+    if s["encoding"] not in made:
+        raise InvError(f"model.encoding={s['encoding']!r}; choose one of {', '.join(sorted(made))}")
+    return made[s["encoding"]]()
+
+
+MODELS: Mapping[str, Callable[[Settings], Model]] = {"nerf": _nerf, "image": _image}
