@@ -14,9 +14,10 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
 
     config.data = data = ml_collections.ConfigDict()
-    data.layout = "n3dv"  # 'n3dv' (META), 'little_falls', or 'procedural' (dataset_type)
-    data.path = ""  # the capture's folder, or its pack (datadir); procedural: '' WORKDIR/capture
-    data.factor = 2  # reads frames_{factor}/, or frames/ for 1 (factor)
+    data.layout = "n3dv"  # 'n3dv' (META), 'little_falls', 'procedural', 'video' (dataset_type)
+    data.path = ""  # the capture's folder, or its pack (datadir); procedural: '' WORKDIR/capture;
+    # video: a file, a folder of pictures, or a pattern as FOLDER/frame*cam00.png
+    data.factor = 2  # reads frames_{factor}/, or frames/ for 1 (factor); video: divides its size
     data.first_frame = 1  # frames are numbered as on disk (start_frame)
     data.num_frames = 0  # 0: all frames from the first one on
     data.holdout = (0,)  # indices of cameras never trained on; the first is shown (llffhold)
@@ -33,10 +34,11 @@ def get_config() -> ml_collections.ConfigDict:
     procedural.num_frames = 300
 
     config.model = model = ml_collections.ConfigDict()
+    model.name = "nerf"  # 'nerf', or 'image': what one camera sees, flat
     model.width = 256  # hidden features (netwidth)
-    model.depth = 8  # layers of the trunk (netdepth)
+    model.depth = 8  # layers of the trunk (netdepth); of an image, hidden layers
     model.structure_layers = 3  # the first n layers are stored per frame (mid_freeze_start)
-    model.structure_heads = ()  # heads that are structure too: 'density', 'feature', ...
+    model.structure_heads = ()  # heads that are structure too: 'density', 'feature', ..., 'rgb'
     model.skip_layer = -1  # skip connection behind this layer; -1: none (no_skip_connect), NeRF: 4
     model.position_octaves = 10  # (multires)
     model.direction_octaves = 4  # (multires_views)
@@ -46,15 +48,25 @@ def get_config() -> ml_collections.ConfigDict:
     model.density_noise = 1.0  # standard deviation, in training only (raw_noise_std)
     model.background = 0.0  # grey level behind the scene; 1.0 is white (white_bkgd)
 
+    # The image's own; width, depth, structure_layers, precision are as above.
+    model.activation = "relu"  # or 'siren'
+    model.w0 = 30.0  # frequency of every layer of a SIREN
+    model.encoding = "octaves"  # 'octaves' (model.position_octaves), 'fourier', 'none'
+    model.fourier_features = 256  # random frequencies; each is a sine and a cosine
+    model.fourier_scale = 10.0  # their standard deviation, in turns across the picture
+    model.fourier_seed = 0  # names them; runs that exchange layers want the same
+
     config.train = train = ml_collections.ConfigDict()
     train.steps = 10_000  # a frame, in Structure Transfer (i_weights)
     train.warmup_steps = 10_000  # a frame, in Warm-Up (i_weights_warmup)
     train.freeze_frame = 120  # first frame with frozen color layers; 0: never (freeze_start_frame)
     train.scratch = False  # every frame starts from random params (is_nerf_baseline)
+    train.equal_steps = False  # ... with as many steps as an incremental run had spent by then
     train.init_from = ""  # start from the params of another run's workdir (ft_path)
     train.init_frame = 0  # ... of this frame of it; 0: its newest
+    train.init_roles = ("structure", "color")  # ... of these roles; the others start at random
     train.reset_optimizer = False  # forget Adam's moments at every frame
-    train.rays_per_step = 1024  # over all devices (N_rand)
+    train.rays_per_step = 1024  # over all devices (N_rand); 0: all pixels of the training cameras
     train.rays_per_pass = 0  # rays through the network at once on a device; 0: fits the hardware
     train.seed = 0
     train.loss = "mse"  # or 'huber' (use_huber)
@@ -67,10 +79,14 @@ def get_config() -> ml_collections.ConfigDict:
     # less; 0.02 to begin with
     train.save_every = 5_000  # steps between mid-frame states; 0: none
     train.image_every = 0  # steps between images and params within a frame; 0: none (i_iter_img)
+    train.image_steps = ()  # ... at these steps too, as 0,400,1200; 0: before any training
+    train.image_cams = ()  # ... from these cameras; none: the one that is shown of every frame
     train.dispatch_seconds = 1.0  # steps are sent to the devices in groups that take so long
 
     config.eval = evaluation = ml_collections.ConfigDict()
     evaluation.rays_per_chunk = 0  # rays rendered at once on a device; 0: fits the hardware
+    # Names of images from within a frame (train.image_every, train.image_steps).
+    evaluation.step_picture = "cam{cam:02d}_frame{frame:04d}_iter{step:06d}_{psnr:.6f}.png"
 
     # The neural video that is written while the run trains, to WORKDIR/video.inv; `inv-jax encode`
     # writes one of a run that is there.
@@ -84,6 +100,6 @@ def get_config() -> ml_collections.ConfigDict:
     codec.from_decoded = False  # each frame is trained from what a receiver has of the one before
 
     config.render = render = ml_collections.ConfigDict()
-    render.fps = 30.0
+    render.fps = 30.0  # 0.0: the video file's own
 
     return config.lock()

@@ -6,7 +6,8 @@
                           metadata/    JSON: phase, steps, loss, ..., and `holds`: for each role,
                                        the frame whose folder has its params
     WORKDIR/partial/                   the newest state within a frame
-    WORKDIR/intermediate/              params at intervals within frames, where asked for
+    WORKDIR/intermediate/              params from within frames, where asked for, with what was
+                                       measured of their pictures
 
 A step of an orbax manager appears whole or not at all; what a killed writer leaves behind is
 removed at the next start. Params are stored as `{network: {role: {layer: {leaf}}}}`.
@@ -16,7 +17,7 @@ import contextlib
 import errno
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from inv_jax import params as params_lib
+from inv_jax.data import files
 from inv_jax.types import InvError, Params
 
 _OPTIMIZER, _METADATA, _PARAMS = "optimizer", "metadata", "params"
@@ -207,15 +209,52 @@ class FrameStore:
         params = params_lib.nest(self._read(self._partial, number, _PARAMS))
         return metadata, params, self._read(self._partial, number, _OPTIMIZER)
 
-    def save_intermediate(self, frame: int, step: int, params: Params) -> None:
-        """Keeps params from within a frame for later study; nothing resumes from them."""
-        args = _save_args({_PARAMS: params_lib.flatten(params)}, {"frame": frame, "step": step})
+    def has_intermediate(self, frame: int, step: int) -> bool:
+        """Whether the params of a step within a frame were kept."""
+        number = frame * _STEPS_PER_FRAME + step
+        return (self._intermediate_folder / f"{number:06d}").is_dir()
+
+    def save_intermediate(
+        self, frame: int, step: int, params: Params, views: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Keeps params from within a frame for later study; nothing resumes from them.
+
+        Args:
+          frame: The frame's number.
+          step: Its steps so far.
+          params: All of them.
+          views: What was measured of their pictures, as `Evaluator.finish` returns it.
+        """
+        metadata = {"frame": frame, "step": step, "views": [files.json_row(row) for row in views]}
+        args = _save_args({_PARAMS: params_lib.flatten(params)}, metadata)
         with _one_line_errors(f"step {step} of frame {frame}", self._intermediate_folder):
-            manager = _manager(self._intermediate_folder, (_PARAMS,), None, create=True)
+            manager = self._intermediate()
             number = frame * _STEPS_PER_FRAME + step
             if number not in manager.all_steps():
                 manager.save(number, args=args, force=True)
             manager.close()
+
+    def intermediate(self, frame: int, step: int) -> tuple[dict[str, Any], Params]:
+        """Metadata (with `views`) and params of a step within a frame.
+
+        Raises:
+          InvError: If they were not kept.
+        """
+        if not self.has_intermediate(frame, step):
+            raise InvError(
+                f"step {step} of frame {frame} was not kept in {self._intermediate_folder}; see "
+                "train.image_every and train.image_steps"
+            )
+        manager, number = self._intermediate(), frame * _STEPS_PER_FRAME + step
+        with _one_line_errors(f"reading step {step} of frame {frame}", self._intermediate_folder):
+            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+            metadata = manager.restore(number, args=args)[_METADATA]
+        params = params_lib.nest(self._read(manager, number, _PARAMS))
+        manager.close()
+        return metadata, params
+
+    def _intermediate(self) -> Any:
+        return _manager(self._intermediate_folder, (_PARAMS,), None, create=True)
 
     # Reading.
 

@@ -11,6 +11,7 @@ import ml_collections
 from absl import logging
 
 from inv_jax.data import files
+from inv_jax.data import rig as rig_lib
 from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
 
@@ -23,7 +24,7 @@ _FREE = (
     "data.num_frames",
     "train.rays_per_pass",
     "train.save_every",
-    "train.image_every",
+    "train.image_",
     "train.dispatch_seconds",
     "eval.",
     "render.",
@@ -31,7 +32,18 @@ _FREE = (
 # Fields younger than some runs, with what those runs did: group, name, value.
 _YOUNGER = (
     ("model", "precision", "float32"),
+    ("model", "name", "nerf"),
+    ("model", "activation", "relu"),
+    ("model", "w0", 30.0),
+    ("model", "encoding", "octaves"),
+    ("model", "fourier_features", 256),
+    ("model", "fourier_scale", 10.0),
+    ("model", "fourier_seed", 0),
+    ("train", "equal_steps", False),
     ("train", "update_pull", 0.0),
+    ("train", "init_roles", ["structure", "color"]),
+    ("train", "image_steps", []),
+    ("train", "image_cams", []),
     ("codec", "name", ""),
     ("codec", "fidelity", 40.0),
     ("codec", "key_every", 24),
@@ -39,6 +51,7 @@ _YOUNGER = (
     ("codec", "group", 1),
     ("codec", "color_precision", 32),
     ("codec", "from_decoded", False),
+    ("eval", "step_picture", "cam{cam:02d}_frame{frame:04d}_iter{step:06d}_{psnr:.6f}.png"),
 )
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
 
@@ -105,9 +118,19 @@ def read(workdir: pathlib.Path) -> dict[str, Any] | None:
     wanted = {"config", "rays_per_pass", "capture", "devices"}
     if not isinstance(record, dict) or not wanted <= record.keys():
         raise InvError(f"{path} lacks some of {', '.join(sorted(wanted))}; restore or remove it")
-    for group, name, value in _YOUNGER:
-        record["config"].setdefault(group, {}).setdefault(name, value)
+    record["config"] = with_younger(record["config"])
     return record
+
+
+def with_younger(config: dict[str, Any]) -> dict[str, Any]:
+    """A stored config with the fields that were not known yet when it was written."""
+    complete = {
+        group: dict(fields) if isinstance(fields, dict) else fields
+        for group, fields in config.items()
+    }
+    for group, name, value in _YOUNGER:
+        complete.setdefault(group, {}).setdefault(name, value)
+    return complete
 
 
 def read_config(workdir: pathlib.Path) -> Config:
@@ -135,8 +158,9 @@ def definite(config: Config, old: dict[str, Any] | None) -> Config:
             if group[name]:
                 group[name] = str(pathlib.Path(group[name]).expanduser().absolute())
         # The newest frame of the other run may be another one by now.
-        if old is not None and not made.train.init_frame:
-            made.train.init_frame = old["config"]["train"]["init_frame"]
+        for name in ("init_frame", "rays_per_step"):
+            if old is not None and not made.train[name]:
+                made.train[name] = old["config"]["train"][name]
     return made.lock()
 
 
@@ -165,15 +189,15 @@ def check_resume(
 
 
 def check_capture(workdir: pathlib.Path, old: dict[str, Any] | None, capture: str) -> None:
-    """Refuses to go on with the cameras of another capture.
+    """Refuses to go on with another capture.
 
     Raises:
       InvError: If the fingerprints differ.
     """
-    if old is not None and old["capture"] != capture:
+    if old is not None and not rig_lib.may_be_same(old["capture"], capture):
         raise InvError(
-            f"{workdir} was trained on a capture with other cameras or another image size; "
-            "set data.path to that one, or use another --workdir"
+            f"{workdir} was trained on a capture with other cameras, another image size or, of a "
+            "video, other pictures; set data.path to that one, or use another --workdir"
         )
 
 

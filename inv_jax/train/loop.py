@@ -15,7 +15,7 @@ import pathlib
 import resource
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -28,7 +28,7 @@ from inv_jax.data.capture import Capture
 from inv_jax.models.base import Model
 from inv_jax.train import parallel, resume
 from inv_jax.train.parallel import Devices
-from inv_jax.train.plan import SCRATCH, Phase, Plan
+from inv_jax.train.plan import SCRATCH, Moments, Phase, Plan
 from inv_jax.train.progress import Progress
 from inv_jax.train.recorder import Recorder
 from inv_jax.train.step import Means, Stepper, TrainState
@@ -40,17 +40,11 @@ from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
 class Settings:
     """How the loop goes about its work; but for `from_decoded`, nothing here changes a result."""
 
-    save_every: int = 5000  # steps between states within a frame; 0: none
-    image_every: int = 0  # steps between images and params within a frame; 0: none
-    dispatch_seconds: float = 1.0  # how long one dispatch should take
-    from_decoded: bool = False  # frames are stored, and gone on from, as a receiver has them
-
-    def __post_init__(self):
-        for name in ("save_every", "image_every"):
-            if getattr(self, name) < 0:
-                raise InvError(
-                    f"train.{name}={getattr(self, name)}; want steps, 1 or more, or 0 for none"
-                )
+    saves: Moments  # of states within a frame
+    images: Moments  # of images and params within a frame
+    image_cams: tuple[int, ...]  # whose images these are; none: the shown one's
+    dispatch_seconds: float  # how long one dispatch should take
+    from_decoded: bool  # frames are stored, and gone on from, as a receiver has them
 
 
 @dataclasses.dataclass
@@ -166,17 +160,13 @@ class Trainer:
         phase = current.phase
         progress.start_frame(current.number, phase.name, phase.steps, current.step)
         self._compile(current, prepared.on_device)
+        if not self._is_shown_within(current):
+            self._show_within(current)
         for target in self._stops(current.step, phase.steps):
             self._advance(current, prepared.on_device, target, progress)
-            at_end = current.step == phase.steps
-            # The picture first: a run that is killed in between makes it again. One that is asked
-            # to stop within it goes on without it.
-            if not at_end and self._due(self._settings.image_every, current.step):
-                params = jax.device_get(self._devices.first(current.state).params)
-                self._recorder.show_within(
-                    current.number, current.step, params, current.shown, self._is_asked_to_stop
-                )
-            if not at_end and self._due(self._settings.save_every, current.step):
+            # The pictures first: a run that is killed in between makes them again.
+            self._show_within(current)
+            if current.step in self._settings.saves and current.step < phase.steps:
                 self._save_partial(current)
         self._last_step_at = time.perf_counter()
         following = self._finish(current)
@@ -237,13 +227,44 @@ class Trainer:
     def _stops(self, step: int, last: int) -> Iterator[int]:
         """Steps at which something is due, up to the last one."""
         while step < last:
-            intervals = [n for n in (self._settings.save_every, self._settings.image_every) if n]
-            step = min([last, *(step - step % n + n for n in intervals)])
+            following = [m.behind(step) for m in (self._settings.saves, self._settings.images)]
+            step = min([last, *(moment for moment in following if moment is not None)])
             yield step
 
-    @staticmethod
-    def _due(interval: int, step: int) -> bool:
-        return interval > 0 and step % interval == 0
+    def _is_shown_within(self, current: _Frame) -> bool:
+        """Whether the images of this very step are there, from before the run was stopped."""
+        if current.step not in self._settings.images:
+            return False
+        return self._devices.from_main(
+            lambda: self._recorder.is_shown_within(current.number, current.step)
+        )
+
+    def _show_within(self, current: _Frame) -> None:
+        """Makes the images that are due at this step, if any are.
+
+        Raises:
+          Stopped: If asked to; the state is stored, and the next start begins with the images.
+        """
+        if current.step not in self._settings.images:
+            return
+        params = jax.device_get(self._devices.first(current.state).params)
+        cams = self._settings.image_cams
+        images = {self._recorder.evaluator.cam: current.shown}
+        if cams:
+            loaded = self._capture.load(current.number, cams).images
+            images = dict(zip(cams, np.asarray(loaded), strict=True))
+        if not self._recorder.show_within(
+            current.number, current.step, params, images, self._is_asked_to_stop
+        ):
+            self._stop(current)
+
+    def _stop(self, current: _Frame) -> NoReturn:
+        self._save_partial(current)
+        self._wait_for_writing()
+        raise Stopped(
+            f"stopped in frame {current.number} after step {current.step} of "
+            f"{current.phase.steps}; the same command goes on from there"
+        )
 
     def _is_asked_to_stop(self) -> bool:
         return self._devices.agree(self._should_stop())[0]
@@ -256,12 +277,7 @@ class Trainer:
             chunks = self._recorder.chunks_within(count / max(self._steps_per_second, 1e-9))
             stop, count, chunks = self._devices.agree(self._should_stop(), count, chunks)
             if stop:
-                self._save_partial(current)
-                self._wait_for_writing()
-                raise Stopped(
-                    f"stopped in frame {current.number} after step {current.step} of "
-                    f"{current.phase.steps}; the same command goes on from there"
-                )
+                self._stop(current)
             start = time.perf_counter()
             self._recorder.render(chunks)
             current.costs["render_seconds"] += time.perf_counter() - start

@@ -1,7 +1,7 @@
 """A plan says, as data, which frames are trained, which roles, for how long, from where.
 
-INV, INV with a long warm-up, the NeRF baseline, pre-trained shared colors and "never freeze" are
-plans; the loop that carries them out has no branch for any of them.
+INV, INV with a long warm-up, the NeRF baseline, pre-trained shared colors, color transfer and
+"never freeze" are plans; the loop that carries them out has no branch for any of them.
 """
 
 import dataclasses
@@ -11,6 +11,39 @@ from inv_jax.types import InvError
 
 PREVIOUS = "previous"  # a frame starts from the params of the frame before
 SCRATCH = "scratch"  # a frame starts from random params
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """Steps within a frame at which something is due, counted in steps that are done.
+
+    Attributes:
+      name: Of the settings, `train.{name}_every` and `train.{name}_steps`, for errors.
+      every: At every multiple of this, but not at 0; 0 for none.
+      steps: At these as well; 0 is before any training of the frame.
+    """
+
+    name: str
+    every: int = 0
+    steps: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.every < 0:
+            raise InvError(
+                f"train.{self.name}_every={self.every}; want steps, 1 or more, or 0 for none"
+            )
+        if any(not isinstance(step, int) or step < 0 for step in self.steps):
+            raise InvError(f"train.{self.name}_steps={self.steps}; want steps, 0 or more, as 0,400")
+
+    def __contains__(self, step: int) -> bool:
+        return step in self.steps or (self.every > 0 and step > 0 and step % self.every == 0)
+
+    def behind(self, step: int) -> int | None:
+        """The next one behind a step; None if there is none."""
+        following = [moment for moment in self.steps if moment > step]
+        if self.every:
+            following.append(step - step % self.every + self.every)
+        return min(following, default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +58,7 @@ class Phase:
       start: `PREVIOUS` or `SCRATCH`.
       keep_optimizer: Whether the optimizer state carries on from the frame before.
       is_shaped: Whether the stepper's shaper keeps updates near the params a frame starts from.
+      more_steps: Steps that each of its frames has more than the one before.
     """
 
     name: str
@@ -34,6 +68,7 @@ class Phase:
     start: str = PREVIOUS
     keep_optimizer: bool = True
     is_shaped: bool = False
+    more_steps: int = 0
 
     def __post_init__(self):
         if self.steps < 1:
@@ -52,7 +87,7 @@ class Plan:
             raise ValueError(f"phases must begin at increasing frames, not at {firsts}")
 
     def phase(self, frame: int) -> Phase:
-        """The phase that a frame belongs to.
+        """The phase that a frame belongs to, with the steps of that frame.
 
         Raises:
           ValueError: If the frame lies before the first phase.
@@ -60,7 +95,19 @@ class Plan:
         found = [phase for phase in self.phases if phase.first_frame <= frame]
         if not found:
             raise ValueError(f"frame {frame} is before the plan's first phase")
-        return found[-1]
+        phase = found[-1]
+        steps = phase.steps + phase.more_steps * (frame - phase.first_frame)
+        return dataclasses.replace(phase, steps=steps) if phase.more_steps else phase
+
+    def most_steps(self, last_frame: int | None) -> int | None:
+        """Steps of the longest frame up to the last one; None if it is not known, and they grow."""
+        most = 0
+        for phase, end in zip(self.phases, [*self.phases[1:], None], strict=True):
+            last = last_frame if end is None else end.first_frame - 1
+            if phase.more_steps and last is None:
+                return None
+            most = max(most, self.phase(last or phase.first_frame).steps)
+        return most
 
 
 def incremental(
@@ -77,7 +124,7 @@ def incremental(
     Args:
       first_frame: The first frame of the video.
       freeze_frame: First frame of Structure Transfer; 0 for never. At or before `first_frame`
-        (with shared colors that come from another run) there is no Warm-Up.
+        (color transfer, and all that takes its colors from another run) there is no Warm-Up.
       warmup_steps: Steps of a Warm-Up frame.
       steps: Steps of a Structure Transfer frame.
       keep_optimizer: Whether Adam's moments carry on from frame to frame.
@@ -102,3 +149,27 @@ def from_scratch(*, first_frame: int, steps: int) -> Plan:
     return Plan(
         (Phase("scratch", first_frame, steps, params_lib.ROLES, SCRATCH, keep_optimizer=False),)
     )
+
+
+def equal_steps(of: Plan) -> Plan:
+    """A baseline for a plan: every frame from random params, in as many steps as it had by then.
+
+    Args:
+      of: A plan whose frames start from the ones before, each phase with the same steps a frame.
+    """
+    phases, spent = [], 0  # before the phase
+    nexts = [phase.first_frame for phase in of.phases[1:]]
+    for phase, end in zip(of.phases, [*nexts, None], strict=True):
+        phases.append(
+            Phase(
+                "scratch",
+                phase.first_frame,
+                spent + phase.steps,
+                params_lib.ROLES,
+                SCRATCH,
+                keep_optimizer=False,
+                more_steps=phase.steps,
+            )
+        )
+        spent += phase.steps * ((end or phase.first_frame) - phase.first_frame)
+    return Plan(tuple(phases))

@@ -156,28 +156,58 @@ class Recorder:
         assert self._viewed is None, "finish the view before"
         self._viewed = _Viewed(number, self.evaluator.start(params), truth, row)
 
+    def is_shown_within(self, number: int, step: int) -> bool:
+        """Whether `show_within` was through with a step; to be called by the main process alone."""
+        assert self.store is not None, "only the main process has a store"
+        return self.store.has_intermediate(number, step)
+
     def show_within(
         self,
         number: int,
         step: int,
         params: Params,
-        truth: np.ndarray,
+        images: Mapping[int, np.ndarray],
         should_stop: Callable[[], bool],
-    ) -> None:
-        """Renders a view from within a frame, at once, and keeps the params it was made with.
+    ) -> bool:
+        """Renders views from within a frame, at once, and keeps the params they were made with.
 
-        Asked to stop, it leaves the picture out.
+        Args:
+          number: The frame's.
+          step: Its steps so far.
+          params: All of them.
+          images: Of each camera that is wanted, its image, (H, W, 3) uint8.
+          should_stop: Asked between parts of a view.
+
+        Returns:
+          Whether it was done; if asked to stop, all of it is left out.
         """
-        pending = self.evaluator.start(params)
-        while pending.chunks_left:
-            if should_stop():
-                return
-            pending.advance()
-        view = pending.view()
+        views = {}
+        for cam in images:
+            pending = self.evaluator.start(params, cam)
+            while pending.chunks_left:
+                if should_stop():
+                    return False
+                pending.advance()
+            views[cam] = pending.view()
         if self.store is not None:
-            store = self.store
-            self._background.run(lambda: self.evaluator.finish(number, view, truth, step))
-            self._background.run(lambda: store.save_intermediate(number, step, params))
+            self._background.run(lambda: self._keep_within(number, step, params, views, images))
+        return True
+
+    def _keep_within(
+        self,
+        number: int,
+        step: int,
+        params: Params,
+        views: Mapping[int, View],
+        images: Mapping[int, np.ndarray],
+    ) -> None:
+        """Writes the pictures, then the params: these say that all are there."""
+        assert self.store is not None
+        measures = [
+            self.evaluator.finish(number, view, images[cam], step, cam)
+            for cam, view in views.items()
+        ]
+        self.store.save_intermediate(number, step, params, measures)
 
     def chunks_within(self, seconds: float) -> int:
         """Chunks of the pending view to render beside a dispatch that takes so long."""

@@ -1,10 +1,16 @@
-"""Trains some layers of one frame for some steps: fine-tuning behind layer surgery."""
+"""Trains some layers of one frame for some steps: fine-tuning behind layer surgery.
 
+Which layers train is traced, so that the many choices of an experiment share one compiled step.
+The price is a gradient of all layers in each of them.
+"""
+
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
@@ -25,7 +31,9 @@ class Refiner:
         should_stop: Callable[[], bool] = lambda: False,
     ):
         """Steps are those of `stepper`, a run's, on all devices."""
-        self._stepper, self._devices, self._should_stop = stepper, devices, should_stop
+        self._optimizer = _of_chosen(stepper.optimizer)
+        self._devices, self._should_stop = devices, should_stop
+        stepper = dataclasses.replace(stepper, optimizer=self._optimizer)
         self._run = devices.map(stepper.run, donate=(0,))
 
     def refine(
@@ -55,11 +63,12 @@ class Refiner:
           InvError: If the loss or a gradient is not finite.
           Stopped: If asked to.
         """
-        trainable, frozen = params_lib.partition(params, chosen)
+        trainable, frozen = params_lib.split(params, params_lib.ROLES)
+        _, opt_state = optimizer_lib.init_state(self._optimizer, trainable, None)
         state = TrainState(
             trainable=trainable,
             frozen=frozen,
-            opt_state=optimizer_lib.init_state(self._stepper.optimizer, trainable, None),
+            opt_state=(jax.tree.map(np.bool_, chosen), opt_state),
             key=jax.random.key(seed),
             step=jnp.int32(0),
             means=Means.start(),
@@ -77,3 +86,23 @@ class Refiner:
                 "; try a lower train.learning_rate"
             )
         return done.params
+
+
+def _of_chosen(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """An optimizer that sees the gradient of chosen leaves, and moves no other.
+
+    Its state is a tree of booleans, all True at first, and the other optimizer's state.
+    """
+
+    def init(params: Params) -> optax.OptState:
+        return jax.tree.map(lambda _: np.bool_(True), params), optimizer.init(params)
+
+    def update(
+        grads: Params, state: optax.OptState, params: Params
+    ) -> tuple[Params, optax.OptState]:
+        chosen, inner = state
+        only = lambda tree: jax.tree.map(lambda is_in, x: jnp.where(is_in, x, 0), chosen, tree)  # noqa: E731
+        updates, inner = optimizer.update(only(grads), inner, params)
+        return only(updates), (chosen, inner)
+
+    return optax.GradientTransformation(init, update)

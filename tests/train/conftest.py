@@ -111,6 +111,14 @@ def train(tiny_config) -> Callable[..., FrameStore]:
 
 
 @pytest.fixture(scope="session")
+def free_run(train, tmp_path_factory) -> pathlib.Path:
+    """Three frames of which no layer froze, and which do not show empty space; to look at only."""
+    workdir = tmp_path_factory.mktemp("free")
+    train(workdir, {"data.num_frames": 3, "train.freeze_frame": 0, "train.seed": 2})
+    return workdir
+
+
+@pytest.fixture(scope="session")
 def command(tiny_capture, compile_cache) -> Callable[..., subprocess.Popen]:
     """Starts `inv-jax train` on the tiny capture in a process of its own, on some devices."""
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from inv_jax import build
+from inv_jax import build, captures
 from inv_jax.checkpoint import FrameStore
 from inv_jax.data import pack
 from inv_jax.train.parallel import Devices
@@ -18,7 +18,7 @@ TWO_FRAMES = {"data.num_frames": 2}
 def packed(tiny_config, tmp_path_factory) -> pathlib.Path:
     """The tiny capture, all its frames, in two shards."""
     out = tmp_path_factory.mktemp("packed") / "capture"
-    capture = build.capture(tiny_config({"data.num_frames": 0}), pathlib.Path())
+    capture = captures.of(tiny_config({"data.num_frames": 0}), pathlib.Path())
     pack.pack(capture, out, num_shards=2)
     return out
 
@@ -48,7 +48,8 @@ def test_a_run_goes_on_from_the_shards(from_folder, train, packed, tmp_path):
 def test_a_procedural_capture_that_is_packed_is_not_rendered(tiny_config, packed, tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in packed.iterdir()}
     config = tiny_config({"data.path": str(packed), "data.layout": "procedural"})
-    capture = build.training_capture(config, tmp_path, Devices(), lambda: False)
+    model = build.model(config)
+    capture = captures.for_training(config, model, tmp_path, Devices(), lambda: False)
     assert capture.frames == range(1, 4)
     assert {path.name: path.stat().st_mtime_ns for path in packed.iterdir()} == before
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inv_jax import build
+from inv_jax import build, captures
 from inv_jax import params as params_lib
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
@@ -31,7 +31,7 @@ def scene(tiny_config) -> tuple[Stepper, Frame, Cameras]:
     # Noise and jitter stay on: they must not depend on the device either.
     config = tiny_config({"train.rays_per_step": 16, "model.density_noise": 1.0})
     stepper = build.stepper(config, build.model(config), _devices(1))
-    capture = build.capture(config, pathlib.Path())
+    capture = captures.of(config, pathlib.Path())
     cams = np.array(capture.train_cams)
     frame = capture.load(1)
     return stepper, frame.replace(images=frame.images[cams]), capture.cameras.take(cams)

@@ -3,8 +3,8 @@
 import pytest
 
 from configs import base
-from inv_jax import build
 from inv_jax import params as params_lib
+from inv_jax import plans
 from inv_jax.train import plan as plan_lib
 from inv_jax.types import InvError
 
@@ -94,7 +94,7 @@ def test_phases_begin_at_increasing_frames(firsts):
 def test_the_steps_of_the_baseline_are_train_steps():
     config = base.get_config()
     config.train.update(scratch=True, freeze_frame=0, steps=7, warmup_steps=9)
-    assert build.training_plan(config).phase(1).steps == 7
+    assert plans.of(config).phase(1).steps == 7
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,14 @@ def test_settings_that_contradict_each_other_are_refused(changes, named):
     config = base.get_config()
     config.train.update(changes)
     with pytest.raises(InvError, match=named):
-        build.training_plan(config)
+        plans.of(config)
+
+
+def test_the_longest_frame_counts():
+    spent = plan_lib.equal_steps(
+        plan_lib.incremental(first_frame=1, freeze_frame=3, warmup_steps=50, steps=10)
+    )
+    assert spent.most_steps(5) == spent.phase(5).steps == 130
+    assert spent.most_steps(None) is None  # they grow
+    flat = plan_lib.incremental(first_frame=1, freeze_frame=3, warmup_steps=50, steps=10)
+    assert flat.most_steps(None) == flat.most_steps(5) == 50

@@ -8,19 +8,20 @@ import pytest
 
 from inv_jax import build
 from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
 from inv_jax.cli import main
+from inv_jax.commands import swap
+from inv_jax.commands.stop import Stop
+from inv_jax.eval.swap_sheet import plot_distance
 from inv_jax.playback import open_playback
 from inv_jax.train.parallel import Devices
 from inv_jax.train.refine import Refiner
 from inv_jax.types import Stopped
 
-_SETTINGS = {"data.num_frames": 3, "train.freeze_frame": 0, "train.seed": 2}  # not empty space
-
 
 @pytest.fixture(scope="module")
-def run(train, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run")
-    return workdir, train(workdir, _SETTINGS)
+def run(free_run):
+    return free_run, FrameStore(free_run)
 
 
 def test_pictures_are_named_and_measured(run, tmp_path, capsys):
@@ -36,7 +37,9 @@ def test_pictures_are_named_and_measured(run, tmp_path, capsys):
         for swap in ("0-1", "0-2", "0-2_density")
     )
     rows = json.loads((tmp_path / "sheet_cam00_frame0002.json").read_text())
-    assert len(rows) == 2 * (2 + 3 + 3)
+    assert len(rows) == 1 + 2 * (2 + 3 + 3)  # the base itself, then by donor
+    assert {row["distance"] for row in rows} == {0, 1, -1}
+    assert (tmp_path / "distance_cam00_frame0002.png").is_file()
     for row in rows:
         if row["swap"]:
             assert next(
@@ -87,13 +90,53 @@ def test_fine_tuning_stops_when_asked(run):
         )
 
 
+def test_any_number_of_layers_may_be_swapped(run):
+    """The tiny network has 2 layers in its trunk and 4 heads."""
+    _, store = run
+    params = store.params(1)
+    labels = lambda texts, density=False: [s.label for s in swap.swaps_of(params, texts, density)]  # noqa: E731
+    assert labels([]) == [f"0-{n}" for n in range(1, 6)]  # all 6 are the donor
+    assert labels(["2", "4:6", "2"]) == ["0-2", "0-4", "0-5", "0-6"]
+    assert labels(["1"], density=True) == ["0-1", "0-2_density"]
+    assert swap.swaps_of(params, ["1"], True)[-1].layers == (0, 1, 5)
+    flat = {"image": {"structure": {"layer_0": {"kernel": np.ones(2), "bias": np.ones(1)}}}}
+    assert [s.label for s in swap.swaps_of(flat, [], True)] == ["0-1"]
+
+
+def test_donors_before_and_behind_make_a_curve_over_distance_in_time():
+    rows = [
+        {"donor": donor, "distance": donor - 4, "kind": kind, "swap": label, "psnr": psnr}
+        for donor, psnr in ((2, 20.0), (6, 21.0), (5, 24.0))
+        for kind, label in (("base", ""), ("raw", "0-1"), ("donor", ""), ("refined", "0-1"))
+    ]
+    rows.append({"donor": 4, "distance": 0, "kind": "base", "swap": "", "psnr": 30.0})
+    figure = plot_distance(rows, 4)
+    for axes in figure.axes:
+        assert len(axes.get_lines()) == 3
+        for line in axes.get_lines():
+            assert line.get_xdata().tolist() == [-2, 1, 2]
+            assert line.get_ydata().tolist() == [20.0, 24.0, 21.0]
+
+
+def test_what_was_made_before_a_stop_is_on_the_page(run, tmp_path, monkeypatch):
+    calls = iter([False] * 3)
+    monkeypatch.setattr(Stop, "__call__", lambda _: next(calls, True))
+    command = ["inv-jax", "swap", f"--workdir={run[0]}", "--base=2", "--donors=3", "--swaps=1"]
+    assert main([*command, f"--out={tmp_path}"]) == 143
+    rows = json.loads((tmp_path / "sheet_cam00_frame0002.json").read_text())
+    assert [row["kind"] for row in rows] == ["base", "base", "raw"]
+    assert (tmp_path / "sheet_cam00_frame0002.png").is_file()
+
+
 @pytest.mark.parametrize(
     ("flag", "said"),
     [
         ("--base=9", "stored frames are 1 to 3"),
-        ("--donors=x", "'x' is no frame number"),
+        ("--donors=x", "'x' is no number"),
+        ("--donors=2", "names no frame but the base"),
         ("--swaps=0:2", "the model has 6 layers"),
-        ("--swaps=a", "expected FIRST:LAST"),
+        ("--swaps=a", "'a' is no number"),
+        ("--swaps=2:1", "asks for none"),
         ("--cam=7", "cameras are 0 to 3"),
         ("--refine_steps=-1", "want 0 or more"),
     ],

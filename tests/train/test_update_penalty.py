@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inv_jax import build
+from inv_jax import build, captures
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
@@ -60,7 +60,7 @@ def bench(tiny_config):
     config = tiny_config({})
     nerf = build.model(config)
     stepper = build.stepper(config, nerf, Devices(jax.devices()[:1]))
-    capture = build.capture(config, pathlib.Path())
+    capture = captures.of(config, pathlib.Path())
     cams = np.array(capture.train_cams)
     frame = capture.load(1)
     frame = frame.replace(images=frame.images[cams])

@@ -1,0 +1,53 @@
+"""What the first frame starts from if another run has it already: some of that run's params."""
+
+import pathlib
+from collections.abc import Sequence
+
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
+from inv_jax.types import InvError, Params
+
+
+def from_run(
+    fresh: Params, workdir: pathlib.Path, *, frame: int, roles: Sequence[str]
+) -> tuple[Params, int]:
+    """Params of another run in those of some roles, and random ones elsewhere.
+
+    Layers of the other run are found by their names, whatever their role was there.
+
+    Args:
+      fresh: The random params; they say which layer has which role.
+      workdir: Of the other run.
+      frame: Which one of it; 0 for its newest.
+      roles: What is taken of it; `fresh` need not have all of them.
+
+    Returns:
+      Params, and the other run's frame.
+
+    Raises:
+      InvError: If there is no such role or no such frame, or its layers have other shapes.
+    """
+    wanted = set(roles)
+    if not wanted or not wanted <= set(params_lib.ROLES):
+        raise InvError(
+            f"train.init_roles={tuple(roles)}: want one or more of "
+            f"{', '.join(params_lib.ROLES)}, to be taken from train.init_from"
+        )
+    there = {params_lib.role_of(path) for path in params_lib.flatten(fresh)}
+    store = FrameStore(workdir)
+    try:
+        frames = store.frames()
+        if not frames:
+            raise InvError("it has no stored frames; give the workdir of a trained run")
+        frame = frame or frames[-1]
+        donor = store.params(frame)
+    except InvError as error:
+        raise InvError(f"train.init_from={workdir}: {error}") from error
+    finally:
+        store.close()
+    try:
+        return params_lib.swap(fresh, donor, roles=wanted & there), frame
+    except InvError as error:
+        raise InvError(
+            f"train.init_from={workdir}: {error}; check model.width, model.depth and the encodings"
+        ) from error
