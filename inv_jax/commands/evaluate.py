@@ -1,19 +1,37 @@
-"""`inv-jax eval`: measures stored frames against the capture's images."""
+"""`inv-jax eval`: measures stored frames against the capture's images.
+
+    inv-jax eval --workdir=runs/demo                    the held-out cameras, by all that can be had
+    inv-jax eval --workdir=video.inv --data_path=CAPTURE --cams=0,3 --metrics=psnr,flip
+
+LPIPS takes a file of weights that `scripts/convert_lpips.py` makes; `eval/flicker.py` says what
+flicker is.
+"""
 
 import pathlib
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import flags, logging
 
+from inv_jax import captures
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
-from inv_jax.eval import report
-from inv_jax.eval.evaluate import measure
+from inv_jax.data.capture import Capture
+from inv_jax.eval import flicker, measures, metrics, report
+from inv_jax.eval.flicker import Flicker
+from inv_jax.eval.measures import Measures
 from inv_jax.playback import Playback, open_playback
+from inv_jax.types import InvError
 
-USAGE = "--workdir=runs/demo|video.inv [--cams=test|train|all|0,3] [--out=table.json]"
+USAGE = (
+    "--workdir=runs/demo|video.inv [--cams=test|train|all|0,3] [--metrics=psnr,ssim,...] "
+    "[--out=table.json]"
+)
 REQUIRED = flagged.WORKDIR
+
+NAMES = (*measures.NAMES, "flicker")
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
@@ -22,6 +40,24 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string(
         "cams", "test", "Cameras: test, train, all, or indices as 0,3.", flag_values=values
     )
+    flags.DEFINE_list(
+        "metrics", [], f"Of {','.join(NAMES)}; default: all that can be had.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "lpips_weights",
+        "",
+        "File of LPIPS' weights; default: $INV_JAX_LPIPS, or ~/.cache/inv_jax/lpips_alex.npz.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "static_range",
+        flicker.STATIC_RANGE,
+        "For flicker where the capture has no masks: pixels are static whose true colors stay "
+        "within so many of 255 levels.",
+        lower_bound=0,
+        upper_bound=255,
+        flag_values=values,
+    )
     flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
     flagged.define_stored_frames(values)
     flagged.define_processes(values)
@@ -29,30 +65,125 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
 
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
+    if unknown := set(values.metrics) - set(NAMES):
+        raise InvError(f"--metrics={min(unknown)}: choose among {','.join(NAMES)}")
+    names = values.metrics or NAMES
+    out = pathlib.Path(values.out).expanduser().absolute() if values.out else None
+    if out is not None and out.is_dir():
+        raise InvError(f"--out={out} is a folder; give a file, as {out / 'table.json'}")
     flagged.join_processes(values)
-    playback = open_playback(flagged.workdir(values), values.data_path)
-    rows, table = evaluate(playback, cams=values.cams, frames=values.frames)
+    path = flagged.workdir(values)
+    playback = open_playback(path, values.data_path)
+    capture = playback.capture
+    cams = flagged.select_cams(values.cams, capture.train_cams, capture.test_cams)
+    frames = flagged.select_frames(playback.player.frames, values.frames)
+    measured, flickers = Measures({}), {}
     if playback.is_main:
-        print(table)
-        if values.out:
-            report.write_json(pathlib.Path(values.out), rows)
+        if out is not None:  # what cannot be written fails before it is measured
+            out.parent.mkdir(parents=True, exist_ok=True)
+        measured = measures.make([x for x in names if x in measures.NAMES], values.lpips_weights)
+        if not measured.names and "flicker" not in names:
+            raise InvError(f"--metrics={','.join(names)}: there is nothing to measure")
+        if "flicker" in names:
+            folder = captures.folder_of(playback.config, path.parent if path.is_file() else path)
+            static = flicker.static_pixels(capture, folder, cams, frames, values.static_range)
+            flickers = {cam: Flicker(pixels) for cam, pixels in static.items()}
+    rows = evaluate(playback, cams, frames, measured, flickers)
+    if playback.is_main:
+        print(_table(rows))
+        notes = _missing(rows, measured, capture) + _flicker_notes(rows, flickers)
+        for note in [*_trained_on(capture, cams), *notes]:
+            print(note)
+        if out is not None:
+            report.write_json(out, rows)
     playback.wait_for_all()
     return 0
 
 
-def evaluate(playback: Playback, *, cams: str, frames: str) -> tuple[list[dict[str, Any]], str]:
-    """Measures stored frames against the capture's images; rows, and a table of them.
+def evaluate(
+    playback: Playback,
+    cams: Sequence[int],
+    frames: Sequence[int],
+    measured: Measures,
+    flickers: dict[int, Flicker],
+) -> list[dict[str, Any]]:
+    """Measures stored frames against the capture's images.
 
     Of several processes all render, the main one measures; the others get no rows.
+
+    Args:
+      playback: The run or video.
+      cams: Cameras.
+      frames: Stored frames, in order.
+      measured: What is measured of each picture.
+      flickers: By camera; empty to leave flicker out.
+
+    Returns:
+      A row for each frame and camera, with what was measured by name.
     """
     capture, rows = playback.capture, []
-    chosen = flagged.select_cams(cams, capture.train_cams, capture.test_cams)
-    for frame in flagged.select_frames(playback.player.frames, frames):
-        images = np.asarray(capture.load(frame, chosen).images) if playback.is_main else None
-        for place, cam in enumerate(chosen):
+    for frame in frames:
+        images = np.asarray(capture.load(frame, cams).images) if playback.is_main else None
+        for place, cam in enumerate(cams):
             view = playback.player.view(frame, capture.cameras, cam)
             if images is None:
                 continue
-            rows.append({"frame": frame, "cam": cam, **measure(view, images[place])})
-            logging.info("frame %d cam%02d: %.2f dB", frame, cam, rows[-1]["psnr"])
-    return rows, report.format_table(rows, ["frame", "cam", "psnr", "ssim"])
+            row = {"frame": frame, "cam": cam, "held_out": cam in capture.test_cams}
+            row |= measured(view.rgb, images[place])
+            if measured.lpips_net:
+                row["lpips_net"] = measured.lpips_net
+            if cam in flickers:
+                static = flickers[cam].static
+                row |= flickers[cam](view.rgb, images[place])
+                row |= {"static_pixels": static.count, "static_from": static.origin}
+                row |= {"static_range": static.static_range}
+            rows.append(row)
+            said = (f"{name} {row[name]:.4g}" for name in _columns([row])[2:])
+            logging.info("frame %d cam%02d: %s", frame, cam, ", ".join(said))
+    return rows
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The names in a table: what has a number in any row."""
+    names = ("frame", "cam", *NAMES, "flicker_truth")
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    return report.format_table(rows, _columns(rows))
+
+
+def _trained_on(capture: Capture, cams: Sequence[int]) -> list[str]:
+    """Which views say nothing of new ones."""
+    names = [capture.camera_names[cam] for cam in cams if cam not in capture.test_cams]
+    return [f"trained on, not held out: {', '.join(names)}"] if names else []
+
+
+def _missing(rows: Sequence[dict[str, Any]], measured: Measures, capture: Capture) -> list[str]:
+    """Why a metric that was asked for is not in the table."""
+    size = f"{capture.cameras.width}x{capture.cameras.height}"
+    wanted = {"ssim": metrics.SSIM_WINDOW, "ms_ssim": metrics.MS_SSIM_SIDE}
+    notes = []
+    for name in measured.names:
+        if all(row[name] is None for row in rows):
+            side = f" (sides of {wanted[name]} pixels or more)" if name in wanted else ""
+            notes.append(
+                f"{report.quantity(name).label}: images of {size} are too small for it{side}"
+            )
+    return notes
+
+
+def _flicker_notes(rows: Sequence[dict[str, Any]], flickers: dict[int, Flicker]) -> list[str]:
+    """What the flicker of each camera is, and on which pixels."""
+    notes = []
+    for cam, one in flickers.items():
+        of_cam = [row for row in rows if row["cam"] == cam and row["flicker"] is not None]
+        said = "none, it wants two frames and a static pixel"
+        if of_cam:
+            rendered, true = (
+                statistics.fmean(row[name] for row in of_cam)
+                for name in ("flicker", "flicker_truth")
+            )
+            said = f"{rendered:.3f} of 255 levels from frame to frame, {true:.3f} of the truth"
+        notes.append(f"flicker of cam{cam:02d}: {said}; static are {one.static}")
+    return notes

@@ -6,39 +6,38 @@ from typing import Any
 import numpy as np
 
 from inv_jax.data.capture import Capture
-from inv_jax.eval import metrics, pictures
+from inv_jax.eval import measures, pictures
 from inv_jax.render.view import PendingView, View, ViewRenderer
 from inv_jax.types import Params
-
-
-def measure(view: View, truth: np.ndarray) -> dict[str, float | None]:
-    """PSNR (dB) and SSIM of a rendered view against an image (H, W, 3) uint8."""
-    reference = np.asarray(truth, np.float32) / 255.0
-    return {
-        "psnr": metrics.psnr(view.rgb, reference),
-        "ssim": metrics.ssim(view.rgb, reference),
-    }
 
 
 class Evaluator:
     """Renders one view of every frame, measures it and writes its images."""
 
-    def __init__(self, renderer: ViewRenderer, capture: Capture, workdir: pathlib.Path):
-        """Images go to `workdir/nerf_esti`.
+    def __init__(
+        self, renderer: ViewRenderer, capture: Capture, workdir: pathlib.Path, step_picture: str
+    ):
+        """Images go to `workdir/nerf_esti`; `step_picture` names those from within a frame.
 
         The first held-out camera is shown; where none is held out, the first one.
         """
         self._renderer, self._capture = renderer, capture
         self.cam = capture.shown_cam
-        self._folder = pathlib.Path(workdir) / "nerf_esti"
+        self._folder, self._step_picture = pathlib.Path(workdir) / "nerf_esti", step_picture
 
-    def start(self, params: Params) -> PendingView:
-        """Begins to render the shown camera with a frame's params."""
+    def start(self, params: Params, cam: int | None = None) -> PendingView:
+        """Begins to render a camera, the shown one by default, with a frame's params."""
         placed = self._renderer.params(params)
-        return self._renderer.start(placed, self._capture.cameras, self.cam)
+        cam = self.cam if cam is None else cam
+        return self._renderer.start(placed, self._capture.cameras, cam)
 
     def finish(
-        self, number: int, view: View, truth: np.ndarray, step: int | None = None
+        self,
+        number: int,
+        view: View,
+        truth: np.ndarray,
+        step: int | None = None,
+        cam: int | None = None,
     ) -> dict[str, Any]:
         """Writes the images of a rendered view, returns its measures; needs no device of its own.
 
@@ -47,24 +46,27 @@ class Evaluator:
           view: As rendered.
           truth: The camera's image, (H, W, 3) uint8.
           step: For an image from within the frame: the step it was made at.
+          cam: Whose view it is; the shown camera's by default.
 
         Returns:
           `cam`, `held_out`, `psnr` and `ssim`.
         """
-        cam, measures = self.cam, measure(view, truth)
+        cam = self.cam if cam is None else cam
+        scores = measures.QUICK(view.rgb, truth)
         within = "" if step is None else f", step {step}"
+        name = pictures.VIEW if step is None else self._step_picture
         rendered = pictures.to_uint8(view.rgb)
         compared = pictures.comparison(
             rendered,
             truth,
             f"{self._capture.camera_names[cam]}, frame {number:04d}{within}",
-            **measures,
+            **scores,
         )
         for folder, picture in (
             (self._folder, rendered),
             (self._folder / "compare", compared),
         ):
-            path = pictures.view_path(folder, cam, number, measures["psnr"], step)
+            path = pictures.view_path(folder, cam, number, scores["psnr"], step, name)
             pictures.write_png(path, picture)
-            pictures.remove_views(folder, cam, number, step, keep=path)
-        return {"cam": cam, "held_out": cam in self._capture.test_cams, **measures}
+            pictures.remove_views(folder, cam, number, step, keep=path, name=name)
+        return {"cam": cam, "held_out": cam in self._capture.test_cams, **scores}

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs import base
 from inv_jax.eval import pictures
+
+_WITHIN = base.get_config().eval.step_picture
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def test_every_8_bit_value_survives_the_way_to_float_and_back():
 
 def test_view_names_are_those_of_the_original(tmp_path):
     assert pictures.view_path(tmp_path, 0, 7, 31.25).name == "cam00_frame0007_31.250000.png"
-    within = pictures.view_path(tmp_path, 12, 345, 8.1234567, step=5000)
+    within = pictures.view_path(tmp_path, 12, 345, 8.1234567, step=5000, name=_WITHIN)
     assert within == tmp_path / "cam12_frame0345_iter005000_8.123457.png"
 
 
@@ -52,8 +55,9 @@ def test_older_views_of_one_frame_go_and_all_others_stay(tmp_path, picture):
         view_path(tmp_path, 1, 2, 30.0),
         view_path(tmp_path, 0, 21, 30.0),
         view_path(tmp_path, 0, 20002, 30.0),
-        view_path(tmp_path, 0, 2, 30.0, step=100),
+        view_path(tmp_path, 0, 2, 30.0, step=100, name=_WITHIN),
         tmp_path / "cam00_frame0002_mask_1.png",
+        tmp_path / "cam00_frame0002_400.png",
     ]
     old = [view_path(tmp_path, 0, 2, psnr) for psnr in (29.0, float("inf"), float("nan"), -1.5)]
     torn = tmp_path / f".{old[0].name}.tmp"
@@ -62,8 +66,20 @@ def test_older_views_of_one_frame_go_and_all_others_stay(tmp_path, picture):
         path.touch()
     pictures.remove_views(tmp_path, 0, 2, keep=new)
     assert set(tmp_path.iterdir()) == {*others, new}
-    pictures.remove_views(tmp_path, 0, 2, step=100)
+    pictures.remove_views(tmp_path, 0, 2, step=100, name=_WITHIN)
     assert set(tmp_path.iterdir()) == {*others, new} - {others[3]}
+
+
+@pytest.mark.parametrize(
+    "name", ["a+{step}.png", "a+{step}_{psnr:.2f}.png", "{psnr:.1f}a+{step}.png"]
+)
+def test_views_of_other_names_go_alike(tmp_path, name):
+    one, other = (pictures.view_path(tmp_path, 0, 1, 20.0, step, name) for step in (40, 400))
+    torn = tmp_path / f".{one.name}.tmp"
+    for path in (one, other, torn):
+        path.touch()
+    pictures.remove_views(tmp_path, 0, 1, 40, name=name)
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_removing_views_from_a_missing_folder_does_nothing(tmp_path):
@@ -115,22 +131,18 @@ def test_images_of_different_sizes_are_not_compared(picture):
         pictures.comparison(picture, picture[1:], "", 30.0)
 
 
-def test_nearer_is_brighter():
-    depth = np.linspace(2.0, 5.0, 64)[None]
-    colors = pictures.colorize_depth(depth, 2.0, 5.0)
-    assert (np.diff(_luminance(colors[0])) < 0.5).all()  # up to rounding of the channels
-    assert _luminance(colors[0, 0]) > 230
-    assert _luminance(colors[0, -1]) < 2
+def test_numbers_get_brighter_from_black_on():
+    colors = pictures.colorize(np.linspace(0.0, 1.0, 64)[None])[0]
+    assert (np.diff(_luminance(colors)) > -0.5).all()  # up to rounding of the channels
+    assert _luminance(colors[0]) < 2
+    assert _luminance(colors[-1]) > 230
+    ends = pictures.colorize(np.array([[-1.0, np.nan, 2.0]]))[0]
+    np.testing.assert_array_equal(ends, colors[[0, 0, -1]])
 
 
-def test_depths_out_of_range_have_the_color_of_its_end():
-    near, far = pictures.colorize_depth(np.array([[2.0, 5.0]]), 2.0, 5.0)[0]
-    colors = pictures.colorize_depth(
-        np.array([[0.0, -np.inf, 9.0, 1e10, np.inf, np.nan]], np.float32), 2.0, 5.0
-    )[0]
-    np.testing.assert_array_equal(colors, [near, near, far, far, far, far])
-
-
-def test_depth_needs_a_range():
-    with pytest.raises(ValueError, match="expected near < far"):
-        pictures.colorize_depth(np.ones((2, 2)), 1.0, 1.0)
+def test_the_error_bar_has_the_colors_of_the_errors():
+    bar = pictures.error_bar(0.2)
+    assert (bar.top, bar.bottom) == ("0.2", "0")
+    errors = np.full((1, 1, 3), [51], np.uint8)  # 0.2
+    for error, color in ((errors, bar.colors[0]), (0 * errors, bar.colors[-1])):
+        np.testing.assert_array_equal(pictures.error_map(error, 0 * errors, 0.2)[0, 0], color)

@@ -53,9 +53,10 @@ def test_captions_of_neighbours_do_not_touch():
     sheet = sheets.contact_sheet([[("a caption of some length", _picture())] * 2], "")
     _, bottom, _, _ = _boxes(sheet)[0]
     columns = (sheet[bottom:] != sheet[0, 0]).any((0, 2))
-    left, right = (columns[: len(columns) // 2], columns[len(columns) // 2 :])
-    assert left.any() and right.any()
-    assert not left[-6:-2].any()
+    middle = len(columns) // 2
+    assert columns[:middle].any()
+    assert columns[middle:].any()
+    assert not columns[middle - 3 : middle + 3].any()
 
 
 def test_small_pictures_are_enlarged_by_a_whole_number():
@@ -79,3 +80,30 @@ def test_pictures_of_two_sizes_are_refused():
 def test_a_sheet_of_nothing_is_refused(rows):
     with pytest.raises(ValueError, match="no picture"):
         sheets.contact_sheet(rows, "title")
+
+
+def test_pages_that_differ_in_digits_have_one_size():
+    def page(number: int, score: float) -> np.ndarray:
+        row = [sheets.Panel(_picture(), "a run of a long name", f"{score:.2f} dB")]
+        return sheets.draw([row], f"a long title of frame {number:04d}")
+
+    sizes = {page(number, score).shape for number, score in [(1, 11.11), (8888, 48.08)]}
+    assert len(sizes) == 1
+    assert all(size % 2 == 0 for size in sizes.pop()[:2])
+
+
+def test_a_place_may_be_empty():
+    rows = [[sheets.Panel(_picture())] * 2, [None, sheets.Panel(_picture())]]
+    boxes = _boxes(sheets.draw(rows, ""))
+    assert [box[2] for box in boxes] == [boxes[0][2], boxes[1][2], boxes[1][2]]
+
+
+def test_a_color_bar_stands_beside_the_last_row_from_its_top_to_its_bottom():
+    colors = np.stack([np.arange(256)[::-1], np.zeros(256), np.full(256, 99)], -1).astype(np.uint8)
+    rows = [[sheets.Panel(_picture(200))], [sheets.Panel(_picture(200))]]
+    sheet = sheets.draw(rows, "", bar=sheets.Bar(colors, "0.1"))
+    _, _, _, right = _boxes(sheet)[1]
+    top, bottom = _boxes(sheet)[1][:2]
+    column = sheet[:, right:][:, (sheet[:, right:, 2] == 99).any(0)][:, 0]
+    np.testing.assert_array_equal(np.flatnonzero(column[:, 2] == 99), np.arange(top, bottom))
+    np.testing.assert_array_equal(column[[top, bottom - 1]], colors[[0, -1]])
