@@ -13,7 +13,7 @@ from inv_jax import sizing
 from inv_jax.codec.header import Header
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import pictures
-from inv_jax.player import player as player_lib
+from inv_jax.player import paths
 from inv_jax.player.player import FromMain, Player
 from inv_jax.render.view import ViewRenderer
 from inv_jax.stream import opening, screens
@@ -22,7 +22,7 @@ from inv_jax.stream.report import Report
 from inv_jax.stream.screens import Picture
 from inv_jax.stream.session import Session, Shown
 from inv_jax.train.parallel import Devices
-from inv_jax.types import Cameras, InvError
+from inv_jax.types import InvError
 
 USAGE = "FILE|FOLDER|URL [--out=video.mp4|FOLDER] [--window] [--live]"
 POSITIONAL = "video"
@@ -141,12 +141,7 @@ class Pictures:
         devices = Devices()
         renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
         self._player = Player(FromMain(None, devices), renderer)  # it looks at what comes
-        rig = header.rig
-        self._cameras: Cameras = (
-            rig.cameras.take(np.array([rig.shown_cam]))
-            if values.path == "test"
-            else player_lib.spiral_cameras(rig.cameras, rig.spiral, rig.shown_cam)
-        )
+        self._cameras = paths.track(header.rig, values.path).cameras
 
     def along(self, shown: Iterator[Shown]) -> Iterator[Picture]:
         """Pictures, frame number t from camera t of the path; those of lost frames stand still."""

@@ -1,96 +1,181 @@
-"""`inv-jax render`: a video of stored frames along a camera path, and its depth."""
+"""`inv-jax render`: videos of stored frames along a camera path: colors, depth, opacity.
 
-import itertools
+    inv-jax render --workdir=runs/demo                              INV's spiral, time runs
+    inv-jax render --workdir=runs/demo --path=test                  the camera stands
+    inv-jax render --workdir=runs/demo --path=circle --frames=12    time stands
+    inv-jax render --workdir=runs/demo --path=cams:0,3,7 --outputs=rgb,depth,acc --out=way.gif
+    inv-jax render --workdir=runs/demo --path=spiral --save_path=keys.json    to change it, and then
+    inv-jax render --workdir=runs/demo --path=keys.json
+
+Paths are explained in `player/paths.py`, files of key poses in `player/keys.py`, and the colors of
+depth and opacity in `player/outputs.py`.
+"""
+
+import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-import numpy as np
 from absl import flags, logging
 
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
-from inv_jax.eval import pictures
 from inv_jax.playback import Playback, open_playback
-from inv_jax.player import player as player_lib
-from inv_jax.player import video
-from inv_jax.render.view import View
-from inv_jax.types import Cameras
+from inv_jax.player import outputs as outputs_lib
+from inv_jax.player import paths
+from inv_jax.player.paths import CameraPath
+from inv_jax.player.video import VideoWriter
+from inv_jax.types import InvError
 
-USAGE = "--workdir=runs/demo|video.inv --path=spiral|test --out=video.mp4"
+USAGE = (
+    "--workdir=runs/demo|video.inv [--path=spiral|circle|test|cams:0,3|keys.json] [--frames=1:30] "
+    "[--outputs=rgb,depth,acc] [--out=video.mp4|.gif]"
+)
 REQUIRED = flagged.WORKDIR
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
     flagged.define_workdir(values, or_video=True)
-    flags.DEFINE_enum("path", "spiral", ["spiral", "test"], "Camera path.", flag_values=values)
-    flags.DEFINE_string(
-        "out", "video.mp4", "Video file; the depth goes to NAME_depth.", flag_values=values
+    define_path(values, "spiral")
+    flags.DEFINE_list(
+        "outputs",
+        [],
+        f"What is written, of {', '.join(outputs_lib.NAMES)}; default: colors, and depth if the "
+        "model has one.",
+        flag_values=values,
     )
-    flags.DEFINE_float("fps", None, "Frames per second; default: the config's.", flag_values=values)
+    flags.DEFINE_string(
+        "depth_range",
+        "",
+        "NEAR:FAR, in scene units: the brightest and the darkest depth; default: the capture's.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out", "video.mp4", "Video file; other outputs go to NAME_depth, ...", flag_values=values
+    )
+    flags.DEFINE_string(
+        "save_path",
+        "",
+        "Only writes the path to this .json file, as key poses to change.",
+        flag_values=values,
+    )
     flagged.define_stored_frames(values)
     flagged.define_processes(values)
+
+
+def define_path(values: flags.FlagValues, default: str) -> None:
+    """Flags of what a video shows, see `player/paths.py`."""
+    flags.DEFINE_string(
+        "path",
+        default,
+        "Camera path: spiral, circle, test (held-out camera), cams:0,3,7 or a .json of key poses.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "poses", 0, "Poses of one round of the path; 0: the path's own.", flag_values=values
+    )
+    flags.DEFINE_integer("loops", 1, "How often all of it is shown.", flag_values=values)
+    flags.DEFINE_float("fps", None, "Frames per second; default: the config's.", flag_values=values)
 
 
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
     flagged.join_processes(values)
     playback = open_playback(flagged.workdir(values), values.data_path)
-    paths = render(
-        playback,
-        path=values.path,
-        frames=values.frames,
-        out=pathlib.Path(values.out),
-        fps=values.fps,
-    )
-    for path in paths:
-        print(path)
+    written: list[pathlib.Path] = []
+    if values.save_path:
+        written = [pathlib.Path(values.save_path).expanduser().absolute()]
+        playback.devices.from_main(lambda: paths.save(playback.rig, values.path, written[0]))
+    else:
+        frames = flagged.select_frames(playback.player.frames, values.frames)
+        fps = playback.config.render.fps if values.fps is None else values.fps
+        path = path_of(values, playback, frames, fps)
+        written = render(
+            playback,
+            path,
+            outputs=values.outputs,
+            depth_range=_range(values.depth_range),
+            out=pathlib.Path(values.out).expanduser().absolute(),
+            fps=fps,
+        )
+    if playback.is_main:
+        for name in written:
+            print(name)
     playback.wait_for_all()
     return 0
 
 
+def path_of(
+    values: flags.FlagValues, playback: Playback, frames: list[int], fps: float
+) -> CameraPath:
+    """The pictures that the flags of `define_path` ask for, the same in all processes."""
+    return playback.devices.from_main(
+        lambda: paths.make(
+            playback.rig,
+            values.path,
+            frames,
+            poses=values.poses,
+            loops=values.loops,
+            fps=fps,
+        )
+    )
+
+
 def render(
-    playback: Playback, *, path: str, frames: str, out: pathlib.Path, fps: float | None
+    playback: Playback,
+    path: CameraPath,
+    *,
+    outputs: Sequence[str],
+    depth_range: tuple[float, float] | None,
+    out: pathlib.Path,
+    fps: float,
 ) -> list[pathlib.Path]:
-    """Renders a video and, beside it, its depth; the paths written.
+    """Renders a video for each output, all in one pass; the files' names.
 
-    Frame number t is seen from pose t modulo 120 of the spiral, as in INV, or from the held-out
-    camera.
+    Args:
+      playback: What is rendered; of several processes, the main one writes.
+      path: Frames and cameras.
+      outputs: Names from `outputs.NAMES`; none: colors, and depth if there is one.
+      depth_range: Near and far of the colors of depth; None: the capture's.
+      out: Where colors go; others go beside, to NAME_depth and NAME_acc.
+      fps: Pictures per second.
+
+    Raises:
+      InvError: If a file cannot be written, or the model has no such output.
     """
-    rig = playback.rig
-    selected = flagged.select_frames(playback.player.frames, frames)
-    cam = rig.shown_cam
-    if path == "test":
-        cameras = rig.cameras.take(np.array([cam]))
-    else:
-        cameras = player_lib.spiral_cameras(rig.cameras, rig.spiral, cam)
-    fps = playback.config.render.fps if fps is None else fps
-    views = _with_log(playback.player.along(selected, cameras), len(selected))
-    if not playback.is_main:
-        for _ in views:  # their part of each picture
-            pass
-        return []
-    out = out.expanduser().absolute()
-    depth_out = out.with_name(f"{out.stem}_depth{out.suffix}")
-    # One pass over the frames feeds both files; the depth waits in memory as uint8.
-    depths: list[np.ndarray] = []
-    video.write_video(out, _colors(views, cameras, depths), fps)
-    video.write_video(depth_out, depths, fps)
-    return [out, depth_out]
+    VideoWriter(out, fps)  # what it refuses, it refuses before anything is rendered
+    painter = outputs_lib.Painter(playback.rig, depth_range)
+    writers: list[VideoWriter] = []
+    chosen: tuple[str, ...] = ()
+    with contextlib.ExitStack() as open_files:
+        for count, view in enumerate(playback.player.along(path), 1):
+            if count == 1:
+                chosen = outputs_lib.choose(outputs, view)
+                names = [_name(out, output) for output in chosen]
+                if "depth" in chosen:
+                    logging.info("depth: brightest at %.3g, black at %.3g", *painter.depth_range)
+                if playback.is_main:
+                    writers = [open_files.enter_context(VideoWriter(n, fps)) for n in names]
+            if playback.is_main:
+                for writer, picture in zip(writers, painter.paint(view, chosen), strict=True):
+                    writer.push(picture)
+            logging.log_every_n_seconds(
+                logging.INFO, "rendered %d of %d pictures", 10, count, len(path)
+            )
+    return names
 
 
-def _colors(
-    views: Iterator[View], cameras: Cameras, depths: list[np.ndarray]
-) -> Iterator[np.ndarray]:
-    near, far = float(cameras.near), float(cameras.far)
-    for view in views:
-        # What light passes through lies at the far end, not at depth 0.
-        depth = view.depth + (1.0 - view.acc) * far
-        depths.append(pictures.colorize_depth(depth, near, far))
-        yield pictures.to_uint8(view.rgb)
+def _name(out: pathlib.Path, output: str) -> pathlib.Path:
+    return out if output == "rgb" else out.with_name(f"{out.stem}_{output}{out.suffix}")
 
 
-def _with_log(views: Iterator[View], total: int) -> Iterator[View]:
-    for count, view in zip(itertools.count(1), views, strict=False):
-        logging.log_every_n_seconds(logging.INFO, "rendered %d of %d frames", 10, count, total)
-        yield view
+def _range(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        near, far = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InvError(f"--depth_range={text}: expected NEAR:FAR, for example 1.3:5") from error
+    if not 0 < near < far:
+        raise InvError(f"--depth_range={text}: expected 0 < NEAR < FAR")
+    return near, far

@@ -1,26 +1,28 @@
-"""Pictures for people: views on disk, comparisons with the truth, depth in colors.
+"""Pictures for people: views on disk, numbers in colors, comparisons with the truth.
 
 Colors are floats in [0, 1] until `to_uint8`; everything drawn here is uint8 RGB.
 """
 
 import pathlib
 import re
+import string
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from inv_jax.data import files
+from inv_jax.eval import sheets
+from inv_jax.eval.sheets import Bar, Panel, Picture
+from inv_jax.types import InvError
 
-Picture = UInt8[np.ndarray, "h w 3"]
+VIEW = "cam{cam:02d}_frame{frame:04d}_{psnr:.6f}.png"  # the name of a finished frame's view
 
 ERROR_SCALE = 0.1  # mean absolute error at the top of the color bar
 _COLORMAP = "magma"  # perceptually uniform, black to pale yellow
 
-_BACKDROP = (20, 22, 26)
-_TEXT = (226, 228, 232)
-_FAINT = (150, 154, 162)
+_PSNR = r"(-?\d+\.\d+|-?inf|nan)"  # any, in a name
 _COMFORTABLE_SIZE = (320, 576)  # height and width up to which a panel is enlarged
 
 
@@ -35,10 +37,40 @@ def to_uint8(rgb: Float[np.ndarray, "..."] | Float[Array, "..."]) -> UInt8[np.nd
 
 
 def view_path(
-    folder: pathlib.Path, cam: int, frame: int, psnr: float, step: int | None = None
+    folder: pathlib.Path,
+    cam: int,
+    frame: int,
+    psnr: float,
+    step: int | None = None,
+    name: str = VIEW,
 ) -> pathlib.Path:
-    """`cam00_frame0001_31.250000.png`; with `_iter005000` before the PSNR inside a frame."""
-    return folder / f"{_view_prefix(cam, frame, step)}_{psnr:.6f}.png"
+    """`cam00_frame0001_31.250000.png`, or what another template makes of the same numbers."""
+    return folder / name.format(cam=cam, frame=frame, step=step, psnr=psnr)
+
+
+def check_view_name(name: str, setting: str, needed: tuple[str, ...]) -> None:
+    """Refuses a template of view names that would give two views one name.
+
+    Args:
+      name: As `VIEW`; besides its numbers it may have `{step}`.
+      setting: Its name, for errors.
+      needed: Numbers in which the views differ.
+
+    Raises:
+      InvError: If it lacks one of these, names something else, or a folder.
+    """
+    try:
+        named = {field for _, field, _, _ in string.Formatter().parse(name) if field is not None}
+        name.format(cam=0, frame=1, step=0, psnr=30.0)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise InvError(
+            f"{setting}={name!r}: {error}; numbers are {{cam}}, {{frame}}, {{step}}, {{psnr}}, "
+            "with a format as {step:06d} or none"
+        ) from error
+    is_name = "/" not in name and name.endswith(".png")
+    if not set(needed) <= named <= {"cam", "frame", "step", "psnr"} or not is_name:
+        wanted = ", ".join(f"{{{number}}}" for number in needed)
+        raise InvError(f"{setting}={name!r}: want a name as a_{{step}}.png, with {wanted} in it")
 
 
 def write_png(path: pathlib.Path, picture: Picture) -> None:
@@ -54,11 +86,12 @@ def remove_views(
     frame: int,
     step: int | None = None,
     keep: pathlib.Path | None = None,
+    name: str = VIEW,
 ) -> None:
     """Removes the views of one camera, frame and step that earlier runs left.
 
-    The PSNR is part of the name, so a run that renders a view again does not overwrite it. What
-    a killed run left half written goes too.
+    Where the PSNR is part of the name, a run that renders a view again does not overwrite it.
+    What a killed run left half written goes too.
 
     Args:
       folder: Where the views are; it may be missing.
@@ -66,17 +99,18 @@ def remove_views(
       frame: Frame.
       step: Step within the frame; None for the view of the finished frame.
       keep: The view that was just written, which stays.
+      name: Template of their names.
     """
-    prefix = _view_prefix(cam, frame, step)
-    view = re.compile(rf"\.?{prefix}_[^_]+\.png(\.tmp)?")
-    for path in [*folder.glob(f"{prefix}_*"), *folder.glob(f".{prefix}_*")]:
-        if view.fullmatch(path.name) and (keep is None or path.name != keep.name):
+    if not folder.is_dir():
+        return
+    numbers, view = {"cam": cam, "frame": frame, "step": step}, ""
+    for text, field, how, _ in string.Formatter().parse(name):
+        number = "" if field in (None, "psnr") else format(numbers[field], how or "")
+        view += re.escape(text + number) + (_PSNR if field == "psnr" else "")
+    for path in folder.iterdir():
+        is_view = re.fullmatch(rf"\.?{view}(\.tmp)?", path.name)
+        if is_view and (keep is None or path.name != keep.name):
             path.unlink(missing_ok=True)
-
-
-def _view_prefix(cam: int, frame: int, step: int | None) -> str:
-    within = "" if step is None else f"_iter{step:06d}"
-    return f"cam{cam:02d}_frame{frame:04d}{within}"
 
 
 # Colors for numbers.
@@ -88,22 +122,21 @@ def colorize(values: Float[np.ndarray, "h w"]) -> Picture:
     return to_uint8(mpl.colormaps[_COLORMAP](values)[..., :3])
 
 
-def colorize_depth(depth: Float[np.ndarray, "h w"], near: float, far: float) -> Picture:
-    """Depth in colors, bright where near, black at `far` and behind it.
-
-    Args:
-      depth: In the units of `near` and `far`; infinite or NaN shows as far. A rendering's depth
-        is 0 on an empty ray: add `(1 - acc) * far` to it, or emptiness looks near.
-      near: Depth of the brightest color.
-      far: Depth of black.
+def error_map(rendered: Picture, truth: Picture, error_scale: float = ERROR_SCALE) -> Picture:
+    """Mean absolute error over the channels in colors, from black at 0 to `error_scale` and above.
 
     Raises:
-      ValueError: If `far` is not beyond `near`.
+      ValueError: If the images differ in shape.
     """
-    if not far > near:
-        raise ValueError(f"near is {near}, far {far}; expected near < far")
-    depth = np.nan_to_num(np.asarray(depth, np.float64), nan=far, posinf=far, neginf=near)
-    return colorize((far - depth) / (far - near))
+    if rendered.shape != truth.shape:
+        raise ValueError(f"rendered is {rendered.shape}, truth {truth.shape}; expected one shape")
+    error = np.abs(rendered.astype(np.float64) - truth).mean(axis=-1) / 255
+    return colorize(error / error_scale)
+
+
+def error_bar(error_scale: float = ERROR_SCALE) -> Bar:
+    """The color bar of `error_map`."""
+    return Bar(colorize(np.linspace(1.0, 0.0, 256)[:, None])[:, 0], f"{error_scale:g}")
 
 
 # Comparisons.
@@ -135,56 +168,18 @@ def comparison(
     Raises:
       ValueError: If the images differ in shape.
     """
-    if rendered.shape != truth.shape:
-        raise ValueError(f"rendered is {rendered.shape}, truth {truth.shape}; expected one shape")
-    height, width = truth.shape[:2]
-    times = max(1, min(_COMFORTABLE_SIZE[0] // height, _COMFORTABLE_SIZE[1] // width))
-    error = np.abs(rendered.astype(np.float64) - truth).mean(axis=-1) / 255
-    panels = {
-        "rendered": rendered,
-        "ground truth": truth,
-        f"mean absolute error, 0 to {error_scale:g}": colorize(error / error_scale),
-    }
-    panels = {name: _enlarge(panel, times) for name, panel in panels.items()}
+    panels = [
+        Panel(rendered, "rendered"),
+        Panel(truth, "ground truth"),
+        Panel(
+            error_map(rendered, truth, error_scale), f"mean absolute error, 0 to {error_scale:g}"
+        ),
+    ]
     scores = f"PSNR {psnr:.2f} dB" + ("" if ssim is None else f"   SSIM {ssim:.4f}")
-    return _draw_panels(panels, title, scores, f"{error_scale:g}")
+    times = enlargement(*truth.shape[:2])
+    return sheets.draw([panels], title, scores, bar=error_bar(error_scale), times=times)
 
 
-def _enlarge(picture: Picture, times: int) -> Picture:
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _draw_panels(panels: dict[str, Picture], title: str, scores: str, bar_top: str) -> Picture:
-    """Panels in a row under a title bar, each with its caption; right of the last a color bar."""
-    height, width = next(iter(panels.values())).shape[:2]
-    size = int(np.clip(height / 24, 14, 40))
-    font, small = ImageFont.load_default(size), ImageFont.load_default(max(12, size * 5 // 6))
-    gap = max(4, size // 2)
-    title_height, caption_height = round(1.9 * size), round(1.6 * size)
-    # A panel may be narrower than its caption.
-    column = max(width, *(round(small.getlength(name)) for name in panels))
-    bar_width, bar_space = size, round(small.getlength(bar_top)) + 2 * gap + size
-    total = max(
-        len(panels) * (column + gap) + gap + bar_space,
-        round(font.getlength(title) + font.getlength(scores)) + 4 * gap,
-    )
-    # Even sizes, for video codecs that halve the colors.
-    canvas_size = total + total % 2, (full := title_height + height + caption_height) + full % 2
-    canvas = Image.new("RGB", canvas_size, _BACKDROP)
-    draw = ImageDraw.Draw(canvas)
-    middle = title_height / 2
-    draw.text((gap, middle), title, font=font, fill=_TEXT, anchor="lm")
-    draw.text((canvas_size[0] - gap, middle), scores, font=font, fill=_TEXT, anchor="rm")
-    left = gap
-    for name, panel in panels.items():
-        canvas.paste(Image.fromarray(panel), (left + (column - width) // 2, title_height))
-        below = (left + column / 2, title_height + height + caption_height / 2)
-        draw.text(below, name, font=small, fill=_FAINT, anchor="mm")
-        left += column + gap
-
-    ramp = colorize(np.linspace(1.0, 0.0, height)[:, None]).repeat(bar_width, axis=1)
-    canvas.paste(Image.fromarray(ramp), (left, title_height))
-    beside = left + bar_width + gap // 2
-    draw.text((beside, title_height), bar_top, font=small, fill=_FAINT, anchor="lt")
-    draw.text((beside, title_height + height), "0", font=small, fill=_FAINT, anchor="lb")
-    return np.asarray(canvas)
+def enlargement(height: int, width: int) -> int:
+    """How often the pixels of a panel of this size are repeated, so that one sees something."""
+    return max(1, min(_COMFORTABLE_SIZE[0] // height, _COMFORTABLE_SIZE[1] // width))

@@ -3,6 +3,7 @@
 Rows are the journal's, or look like them: scalars by name, None where there is no number.
 """
 
+import dataclasses
 import json
 import pathlib
 import statistics
@@ -13,11 +14,36 @@ from inv_jax.data import files
 
 Row = Mapping[str, Any]
 
-_HIGHER_IS_BETTER = ("psnr", "ssim", "steps_per_second", "rays_per_second")
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """How a number is called, written and judged."""
+
+    label: str
+    unit: str = ""
+    decimals: int | None = None  # None: as the number is
+    higher_is_better: bool = False
+
+
+QUANTITIES = {
+    "psnr": Quantity("PSNR", "dB", 3, higher_is_better=True),
+    "ssim": Quantity("SSIM", "", 4, higher_is_better=True),
+    "ms_ssim": Quantity("MS-SSIM", "", 4, higher_is_better=True),
+    "lpips": Quantity("LPIPS", "", 4),
+    "flip": Quantity("FLIP", "", 4),
+    "flicker": Quantity("flicker", "/255", 3),
+    "flicker_truth": Quantity("of truth", "/255", 3),
+    "seconds": Quantity("seconds", "", 1),
+    "rays_per_second": Quantity("rays/s", higher_is_better=True),
+    "steps_per_second": Quantity("steps per second", higher_is_better=True),
+}
 _SUMMARISED = {"mean": statistics.fmean, "median": statistics.median}
-_DECIMALS = {"psnr": 3, "ssim": 4, "seconds": 1}
-_LABELS = {"psnr": "PSNR dB", "ssim": "SSIM", "rays_per_second": "rays/s", "seconds": "seconds"}
 _NAMES = ("frame", "cam", "step")  # numbers that count nothing: a mean of them says nothing
+
+
+def quantity(name: str) -> Quantity:
+    """What is known of a column; of others, its name."""
+    return QUANTITIES.get(name, Quantity(name.replace("_", " ")))
 
 
 def summary(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -38,7 +64,7 @@ def summary(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[str, 
         for label, statistic in _SUMMARISED.items()
     }
     result["worst"] = {
-        name: min(values) if name in _HIGHER_IS_BETTER else max(values)
+        name: min(values) if quantity(name).higher_is_better else max(values)
         for name, values in numbers.items()
     }
     return result
@@ -55,7 +81,7 @@ def format_table(rows: Sequence[Row], columns: Sequence[str], *, has_summary: bo
     Returns:
       Lines of one width without escape codes, the same on a terminal and in a log file.
     """
-    header = [_LABELS.get(name, name.replace("_", " ")) for name in columns]
+    header = [f"{quantity(name).label} {quantity(name).unit}".rstrip() for name in columns]
     body = [[_cell(name, row.get(name)) for name in columns] for row in rows]
     foot = [
         [label, *(_cell(name, values[name]) if name in values else "" for name in columns[1:])]
@@ -95,8 +121,8 @@ def _cell(name: str, value: Any) -> str:
         return str(value)
     if name in _NAMES:
         return str(value)
-    if name in _DECIMALS:
-        return f"{value:.{_DECIMALS[name]}f}"
+    if (decimals := quantity(name).decimals) is not None:
+        return f"{value:.{decimals}f}"
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"

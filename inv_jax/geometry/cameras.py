@@ -7,6 +7,7 @@ direction has length 1 along the optical axis (z = -1), so `distance` along it i
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from inv_jax.geometry import ndc
@@ -49,10 +50,11 @@ def cast_rays(
     origins = pose[..., :, 3]
     viewdirs = directions / jnp.linalg.norm(directions, axis=-1, keepdims=True)
     if cameras.ndc:
+        focal = intrinsics[..., 0, 0] if cameras.ndc_focal is None else cameras.ndc_focal[cams]
         origins, directions = ndc.warp_rays(
             origins,
             directions,
-            focal=intrinsics[..., 0, 0],
+            focal=focal,
             height=cameras.height,
             width=cameras.width,
         )
@@ -64,3 +66,21 @@ def image_rays(cameras: Cameras, cam: int | Int[Array, ""]) -> Rays:
     """All rays of one camera's image, with leading dimensions (height, width)."""
     rows, cols = jnp.meshgrid(jnp.arange(cameras.height), jnp.arange(cameras.width), indexing="ij")
     return cast_rays(cameras, jnp.full_like(cols, cam), cols, rows)
+
+
+def look_away(cameras: Cameras) -> np.ndarray:
+    """Which cameras have rays that do not go down the world's -z, as the NDC warp needs: (N,).
+
+    It divides by that component; the extreme of an image is at a corner.
+    """
+    center, right, bottom = cameras.pixel_center, cameras.width - 1, cameras.height - 1
+    corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]], np.float32) + center
+    shape = (cameras.num_cams, 4)
+    directions = pixel_directions(
+        jnp.asarray(np.broadcast_to(corners[:, 0], shape), jnp.float32),
+        jnp.asarray(np.broadcast_to(corners[:, 1], shape), jnp.float32),
+        jnp.asarray(np.broadcast_to(cameras.intrinsics[:, None], (*shape, 3, 3)), jnp.float32),
+    )
+    poses = np.asarray(cameras.cam_to_world)
+    down = np.einsum("nk,nck->nc", poses[:, 2, :3], np.asarray(directions))
+    return down.max(axis=1) >= 0

@@ -77,6 +77,16 @@ def recenter(poses: Poses) -> Poses:
     return inverse_rotation @ moved
 
 
+def focus_depth(bounds: Float[np.ndarray, "n 2"]) -> float:
+    """The distance at which a spiral looks.
+
+    There the disparities of the nearest and the farthest surface average out, the far one
+    counting three times.
+    """
+    close_depth, inf_depth, far_share = 0.9 * bounds.min(), 5.0 * bounds.max(), 0.75
+    return float(1.0 / ((1.0 - far_share) / close_depth + far_share / inf_depth))
+
+
 def spiral_path(
     poses: Poses,
     bounds: Float[np.ndarray, "n 2"],
@@ -85,12 +95,11 @@ def spiral_path(
     turns: int = 2,
     depth_rate: float = 0.5,
     extra_vertical_radius: float = 0.0,
+    focus: Float[np.ndarray, "3"] | None = None,
 ) -> Float[np.ndarray, "num_poses 3 4"]:
     """A closed path around the average pose, all of it looking at one point of the scene.
 
-    The path is an ellipse, as wide as the rig, that also sways along the optical axis. The point
-    looked at lies at the distance where the disparities of the nearest and the farthest surface
-    average out, the far one counting three times.
+    The path is an ellipse, as wide as the rig, that also sways along the optical axis.
 
     Args:
       poses: The rig.
@@ -100,18 +109,17 @@ def spiral_path(
       depth_rate: Sways along the axis per turn (`zrate` in LLFF); the path closes if
         `turns * depth_rate` is whole.
       extra_vertical_radius: Added to the vertical radius, for rigs that are nearly flat.
+      focus: The point looked at; by default straight ahead, at `focus_depth`.
 
     Returns:
       The poses, in the order in which they are visited.
     """
-    close_depth, inf_depth, far_share = 0.9 * bounds.min(), 5.0 * bounds.max(), 0.75
-    focus_depth = 1.0 / ((1.0 - far_share) / close_depth + far_share / inf_depth)
-
     average = average_pose(poses)
     rotation, center = average[:, :3], average[:, 3]
     radii = np.percentile(np.abs(poses[:, :, 3]), 90, axis=0)
     radii[1] += extra_vertical_radius
-    focus = center - focus_depth * rotation[:, 2]
+    if focus is None:
+        focus = center - focus_depth(bounds) * rotation[:, 2]
     up = poses[:, :, 1].sum(axis=0)
 
     theta = np.linspace(0.0, 2.0 * np.pi * turns, num_poses + 1)[:-1]

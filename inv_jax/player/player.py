@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import numpy as np
-
+from inv_jax.player.paths import CameraPath
 from inv_jax.render.view import View, ViewRenderer
 from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, Params
@@ -66,19 +65,7 @@ class Player:
         """Renders any params from one of the given cameras."""
         return self._renderer.render(self._renderer.params(params), cameras, cam)
 
-    def along(self, frames: list[int], cameras: Cameras) -> Iterator[View]:
-        """Frame after frame: frame number t from camera t modulo their number, as in INV."""
-        for frame in frames:
-            yield self.view(frame, cameras, frame % cameras.num_cams)
-
-
-def spiral_cameras(cameras: Cameras, spiral: np.ndarray, cam: int) -> Cameras:
-    """Cameras along a path, with the intrinsics of one of the capture's.
-
-    Args:
-      cameras: The capture's.
-      spiral: (P, 3, 4) poses.
-      cam: Whose intrinsics to use.
-    """
-    intrinsics = np.broadcast_to(np.asarray(cameras.intrinsics)[cam], (len(spiral), 3, 3))
-    return cameras.replace(cam_to_world=spiral, intrinsics=intrinsics)
+    def along(self, path: CameraPath) -> Iterator[View]:
+        """The pictures of a path, one after another."""
+        for picture, frame in enumerate(path.frames):
+            yield self.view(frame, path.cameras, picture)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inv_jax.player.video import write_video
+from inv_jax.player.video import VideoWriter, write_video
 from inv_jax.types import InvError
 
 
@@ -120,3 +120,32 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InvError, match="choose another folder"):
         write_video(tmp_path / "file" / "a.mp4", [_frame(0, 16, 16)], 30)
+
+
+def test_two_videos_are_written_at_once_and_appear_at_the_end(tmp_path):
+    paths = [tmp_path / "a.mp4", tmp_path / "b.gif"]
+    with VideoWriter(paths[0], 10) as first, VideoWriter(paths[1], 10) as second:
+        for i in range(3):
+            first.push(_frame(i, 32, 32))
+            second.push(_frame(i, 16, 16))
+        assert not any(path.exists() for path in paths)
+    assert (first.count, second.count) == (3, 3)
+    assert len(_decode(paths[0])) == 3
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_a_gif_lasts_as_long_as_its_frames_do(tmp_path):
+    write_video(tmp_path / "a.gif", (_frame(i, 16, 16) for i in range(9)), 30)
+    with Image.open(tmp_path / "a.gif") as image:
+        delays = []
+        for i in range(image.n_frames):
+            image.seek(i)
+            delays.append(image.info["duration"])
+    assert sum(delays) == 300
+    assert set(delays) == {30, 40}
+
+
+def test_a_gif_does_not_play_faster_than_browsers_show_it(tmp_path):
+    write_video(tmp_path / "a.gif", (_frame(i, 16, 16) for i in range(3)), 100)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.info["duration"] == 20
