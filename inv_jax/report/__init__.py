@@ -1,0 +1,1 @@
+"""A page about runs: what is gathered of them, drawn, and said."""

@@ -1,0 +1,62 @@
+"""How far each layer moves from frame to frame: the finding INV rests on, seen in a run."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from inv_jax import params as params_lib
+from inv_jax.report.runs import Run
+
+_LEAST = 1e-4  # of the largest change: what is told apart in the color scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """Relative change of L layers over F frames.
+
+    Attributes:
+      network: The network looked at.
+      layers: `0 layer_0`, ... in their order.
+      frames: The frames that were moved to; each from the one stored before it.
+      values: By layer and frame, as parts of the layer's norm before; 0 where it is the same.
+    """
+
+    network: str
+    layers: list[str]
+    frames: list[int]
+    values: Float[np.ndarray, "L F"]
+
+
+def scale(found: Sequence[Change]) -> tuple[float, float]:
+    """The least and the largest change of all, for one scale of colors, not too narrow or wide."""
+    moved = [value for one in found for value in one.values.ravel() if 0 < value < np.inf]
+    top = max(moved, default=1.0)
+    return max(min(min(moved, default=0.1), top / 10), _LEAST * top), top
+
+
+def over_frames(run: Run, frames: list[int]) -> Change | None:
+    """The change between frames that follow each other; None if there are no two.
+
+    Of several networks the last one by name is shown: of coarse and fine the fine one.
+
+    Raises:
+      InvError: If a frame cannot be read.
+    """
+    if len(frames) < 2:
+        return None
+    columns, names, network = [], [], ""
+    with run.source() as source:
+        before = source.params(frames[0])
+        rows = params_lib.layer_table(before)
+        network = rows[-1].network
+        names = [row.name for row in rows if row.network == network]
+        for frame in frames[1:]:
+            after = source.params(frame)
+            moved = params_lib.relative_change(before, after)
+            columns.append([moved[f"{network}/{name}"] for name in names])
+            before = after
+    numbers = params_lib.layer_numbers(before)
+    labels = [f"{numbers[name]}  {name}" for name in names]
+    return Change(network, labels, frames[1:], np.array(columns).T)

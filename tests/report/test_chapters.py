@@ -1,0 +1,95 @@
+import contextlib
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from inv_jax.eval.flicker import Static
+from inv_jax.report import change, chapters, flickering
+from inv_jax.report.blocks import Note
+from inv_jax.types import InvError
+
+
+def _params(structure, color):
+    leaf = lambda value: {"kernel": np.full((2, 3), value)}  # noqa: E731
+    return {"fine": {"structure": {"layer_0": leaf(structure)}, "color": {"rgb": leaf(color)}}}
+
+
+def _with_params(run, params):
+    """The run with a source that needs no disk."""
+    source = types.SimpleNamespace(params=lambda frame: params[frame])
+    kind = type("Fake", (type(run),), {"source": lambda self: contextlib.nullcontext(source)})
+    fields = {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
+    return kind(**fields)
+
+
+def test_change_is_that_of_each_layer_from_the_frame_before(make_run):
+    params = {1: _params(1.0, 2.0), 2: _params(1.5, 2.0), 4: _params(3.0, 2.0)}
+    found = change.over_frames(_with_params(make_run(), params), [1, 2, 4])
+    assert found.layers == ["0  layer_0", "1  rgb"] and found.frames == [2, 4]
+    assert found.values == pytest.approx(np.array([[0.5, 1.0], [0.0, 0.0]]))
+    assert change.scale([found]) == pytest.approx((0.1, 1.0))
+    assert change.over_frames(_with_params(make_run(), params), [4]) is None
+
+
+def test_the_color_scale_holds_for_runs_that_do_not_move():
+    still = change.Change("fine", ["0  a"], [2], np.zeros((1, 1)))
+    low, high = change.scale([still])
+    assert 0 < low < high < np.inf
+
+
+def test_flicker_is_measured_on_the_same_pixels_of_all_runs(make_run, score, monkeypatch):
+    pixels = Static(np.ones((4, 4), bool), "truth")
+    monkeypatch.setattr(flickering, "_static", lambda *_: pixels)
+
+    def viewer(step):
+        level = lambda frame, by: np.full((4, 4, 3), 50 + by * frame, np.uint8)  # noqa: E731
+        return types.SimpleNamespace(
+            picture=lambda frame, cam: level(frame, step), truth=lambda frame, cam: level(frame, 1)
+        )
+
+    group = [
+        dataclasses.replace(score(make_run(str(step), number=step)), viewer=viewer(step))
+        for step in (3, 8)
+    ]
+    found = flickering.measure(group, [1, 2, 3], 0)
+    assert found.runs[3] == pytest.approx({2: 3.0, 3: 3.0}, abs=1e-3)
+    assert found.runs[8] == pytest.approx({2: 8.0, 3: 8.0}, abs=1e-3)
+    assert found.truth == pytest.approx({2: 1.0, 3: 1.0})
+    assert flickering.measure(group, [1], 0) is None
+
+
+def test_what_runs_do_not_allow_is_left_out_with_its_reason(make_run, score, monkeypatch):
+    def broken(run, frames):
+        raise InvError("frame 2 is damaged")
+
+    monkeypatch.setattr(change, "over_frames", broken)
+    chapter = chapters.write([score(make_run("a"))], [], None, "", "")
+    reasons = dict(chapter.left_out)
+    assert reasons.keys() == {
+        "Incremental against from scratch",
+        "Budgets",
+        "Raw against compressed",
+        "Change of layers from frame to frame",
+        "Pictures",
+        "Flicker",
+    }
+    assert reasons["Change of layers from frame to frame"] == "a: frame 2 is damaged"
+    assert [section.title for section in chapter.sections] == ["Quality and cost", "Frame by frame"]
+
+
+def test_equal_steps_budgets_and_curves_come_from_one_group(make_run, score, monkeypatch):
+    monkeypatch.setattr(change, "over_frames", lambda run, frames: None)
+    runs = [
+        make_run("a"),
+        make_run("b", steps=300, number=1),
+        make_run("s", scratch=True, number=2),
+    ]
+    chapter = chapters.write([score(run, run.number) for run in runs], [], None, "", "p_")
+    blocks = {section.title: section.blocks for section in chapter.sections}
+    plot, table = blocks["Incremental against from scratch"]
+    assert plot.name == "p_scratch" and [line.label for line in table.lines] == ["a / s"]
+    assert table.lines[0].cells[-2].text == "-2.00"
+    _, note = blocks["Budgets"]
+    assert note == Note("Means over frames 3 to 5.")
