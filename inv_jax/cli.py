@@ -3,10 +3,12 @@
 An expected mistake prints one line and exits with status 2.
 """
 
+import inspect
 import logging as std_logging
 import pathlib
 import signal
 import sys
+import textwrap
 import time
 import traceback
 import types
@@ -22,11 +24,14 @@ from inv_jax.commands import (
     evaluate,
     info,
     pack,
+    partition,
     play,
     publish,
     render,
+    report,
     swap,
     train,
+    video,
 )
 from inv_jax.commands.stop import Stop
 from inv_jax.train import hosts
@@ -60,8 +65,11 @@ _COMMANDS: dict[str, types.ModuleType] = {
     "decode": decode,
     "info": info,
     "swap": swap,
+    "partition": partition,
+    "report": report,
     "publish": publish,
     "play": play,
+    "video": video,
 }
 
 
@@ -82,15 +90,26 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
     # A config file is the user's code: it may raise anything.
     except Exception as error:
         raise InvError(_last_line(error)) from error
-    positional = getattr(_COMMANDS[command], "POSITIONAL", "")  # a flag that needs no name
-    if positional and len(rest) == 2 and values[positional].value is None:
-        values[positional].value = rest.pop()
+    _take_positional(values, getattr(_COMMANDS[command], "POSITIONAL", ""), rest)
     if len(rest) > 1:
         raise InvError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
     for name, advice in _COMMANDS[command].REQUIRED.items():
         if values[name].value is None:
             raise InvError(f"--{name} is missing; {advice}")
     return values
+
+
+def _take_positional(values: flags.FlagValues, name: str, rest: list[str]) -> None:
+    """Moves arguments without a name from `rest` into the flag `name` that needs none, if any.
+
+    A list flag takes all of them, any other flag takes one; one that was named takes none.
+    """
+    if not name or len(rest) < 2 or values[name].value is not None:
+        return
+    if isinstance(values[name].parser, flags.ListParser):
+        values[name].value, rest[1:] = rest[1:], []
+    elif len(rest) == 2:
+        values[name].value = rest.pop()
 
 
 def _last_line(error: Exception) -> str:
@@ -117,14 +136,34 @@ def _make_configs_importable(argv: Sequence[str]) -> None:
 def _help() -> str:
     width = max(map(len, _COMMANDS))
     lines = [f"    inv-jax {name:{width}} {module.USAGE}" for name, module in _COMMANDS.items()]
-    return "\n".join(["The commands of inv-jax:", "", *lines])
+    more = "Each says more, with all its flags: inv-jax train --help"
+    return "\n".join(["The commands of inv-jax:", "", *lines, "", more])
+
+
+def _help_of(command: str) -> str:
+    """What a command does, how to call it, and its flags."""
+    module, values = _COMMANDS[command], flags.FlagValues()
+    general = set(values)  # absl's own
+    module.define(values, [])
+    lines = [_described(values[name]) for name in sorted(set(values) - general)]
+    usage = f"    inv-jax {command} {module.USAGE}"
+    return "\n".join([inspect.cleandoc(module.__doc__ or ""), "", usage, "", *lines])
+
+
+def _described(flag: flags.Flag) -> str:
+    """`    --name: help (default: value)`, in lines of a terminal."""
+    name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
+    default = (flag.default_as_str or "").strip("'")
+    known = f" (default: {default})" if default not in ("", "false", "None") else ""
+    text = f"{name}: {' '.join(flag.help.split())}{known}"
+    return textwrap.fill(text, 96, initial_indent=" " * 4, subsequent_indent=" " * 8)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     argv = list(sys.argv if argv is None else argv)
     if {"-h", "--help", "help"} & set(argv[1:]):
-        print(_help())
+        print(_help_of(argv[1]) if argv[1] in _COMMANDS else _help())
         return 0
     command = argv[1] if len(argv) > 1 else ""
     if command not in _COMMANDS:

@@ -1,21 +1,16 @@
 """What a person sees at the command line: one line for a mistake, files for everything else."""
 
 import json
-import logging as std_logging
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import av
 import jax
 import numpy as np
 import pytest
-from absl import logging
-from PIL import Image
 
 from inv_jax import cli
 from inv_jax.checkpoint import FrameStore
@@ -41,39 +36,13 @@ _TINY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def process_is_left_as_it_was() -> Iterator[None]:
-    """A command installs handlers of signals and of the log, as a process of its own may."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = {number: signal.getsignal(number) for number in numbers}
-    verbosity, filters = logging.get_verbosity(), list(logging.get_absl_handler().filters)
-    handlers = list(std_logging.getLogger().handlers)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    logging.set_verbosity(verbosity)
-    logging.get_absl_handler().filters[:] = filters
-    std_logging.getLogger().handlers[:] = handlers
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory) -> pathlib.Path:
+def capture(tiny_capture) -> pathlib.Path:
     """A META capture of 3 cameras side by side and 3 frames of noise."""
-    path = tmp_path_factory.mktemp("capture")
-    (path / "frames_2").mkdir()
-    rows = np.zeros((3, 17))
-    for cam, row in enumerate(rows):
-        # Columns: down, right, backwards, center, (H, W, focal) at factor 1.
-        row[:15] = np.ravel(
-            [[0, 1, 0, 0.3 * cam, 2 * _HEIGHT], [-1, 0, 0, 0, 2 * _WIDTH], [0, 0, 1, 0, 40]]
-        )
-        row[15:] = 3.0, 20.0
-        for frame in (1, 2, 3):
-            rng = np.random.default_rng([frame, cam])
-            image = Image.fromarray(rng.integers(0, 256, (_HEIGHT, _WIDTH, 3), np.uint8))
-            image.save(path / "frames_2" / f"frame{frame:04d}cam{cam:02d}.png")
-    np.save(path / "poses_bounds.npy", rows)
-    return path
+    return tiny_capture(_HEIGHT, _WIDTH)
 
 
 def _train_argv(workdir: pathlib.Path, capture: pathlib.Path, *more: str) -> list[str]:
@@ -114,12 +83,24 @@ def test_a_command_that_is_none_is_answered_with_those_there_are(argv, capsys):
     assert "train, eval, render" in _error(["inv-jax", *argv], capsys)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], ["train", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], ["nonsense", "--help"]])
 def test_help_says_how_to_call_each_command(argv, capsys):
     assert cli.main(["inv-jax", *argv]) == 0
     output, errors = capsys.readouterr()
     assert errors == ""
     assert all(f"inv-jax {name}" in output for name in ("train", "eval", "render"))
+
+
+@pytest.mark.parametrize("command", cli._COMMANDS)
+def test_help_of_a_command_names_all_its_flags(command, capsys):
+    assert cli.main(["inv-jax", command, "--help"]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    assert f"inv-jax {command} " in output
+    assert max(map(len, output.splitlines())) < 200
+    for name in cli._COMMANDS[command].REQUIRED:
+        assert f"\n    --{name}: " in output
+    assert "--flagfile" not in output
 
 
 # Mistakes in `train`: nothing is written.
@@ -166,7 +147,7 @@ def test_a_mistake_on_the_command_line_is_one_line(argv, said, tmp_path, capsys)
         ("model.coarse_samples=2", "model.coarse_samples"),
         ("model.position_octaves=-1", "model.position_octaves=-1"),
         ("train.rays_per_step=18", "train.rays_per_step=18 does not divide over 4 devices"),
-        ("train.rays_per_step=0", "train.rays_per_step=0"),
+        ("train.rays_per_step=-1", "train.rays_per_step=-1"),
         ("train.rays_per_step=4000", "408 pixels of the 2 training cameras"),
         ("train.rays_per_pass=3", "train.rays_per_pass=3"),
         ("train.rays_per_pass=-1", "train.rays_per_pass=-1"),
@@ -241,9 +222,11 @@ def test_a_run_without_frames_has_nothing_to_show_yet(command, run, tmp_path, ca
         ("eval", "--cams=-1", "cameras are 0 to 2"),
         ("eval", "--cams=foo", "--cams=foo"),
         ("eval", "--cams=", "--cams="),
+        ("eval", "--metrics=psnr,vmaf", "--metrics=vmaf: choose among psnr,ssim"),
+        ("eval", "--lpips_weights=/nope.npz", "no file of LPIPS weights at /nope.npz"),
         ("eval", "--config=x", "config"),
         ("render", "--frames=0:1", "stored frames are 1 to 2"),
-        ("render", "--path=circle", "spiral"),
+        ("render", "--path=helix", "spiral"),
         ("render", "--fps=abc", "--fps=abc"),
         ("render", "--fps=0", "frames per second"),
         ("render", "--fps=-5", "frames per second"),
@@ -318,8 +301,8 @@ def test_training_again_is_said_to_be_done(run, capture, caplog):
 
 def test_eval_prints_a_table_and_writes_its_rows(run, tmp_path, capsys):
     out = tmp_path / "new" / "rows.json"
-    argv = ["inv-jax", "eval", f"--workdir={run}", "--cams=all", "--frames=2", f"--out={out}"]
-    assert cli.main(argv) == 0
+    flags = ["--cams=all", "--frames=2", "--metrics=psnr,ssim", f"--out={out}"]
+    assert cli.main(["inv-jax", "eval", f"--workdir={run}", *flags]) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[0].split() == ["frame", "cam", "PSNR", "dB", "SSIM"]
     rows = json.loads(out.read_text())
@@ -391,7 +374,7 @@ def test_a_mistake_ends_the_process_with_status_2_and_one_line(tmp_path):
 
 
 def test_the_log_of_a_process_holds_our_lines_only(run):
-    found = _process("eval", f"--workdir={run}")
+    found = _process("eval", f"--workdir={run}", "--metrics=psnr,ssim")
     assert found.returncode == 0
     assert found.stdout.splitlines()[0].split()[:2] == ["frame", "cam"]
     lines = found.stderr.splitlines()

@@ -113,12 +113,14 @@ def select_frames(stored: list[int], text: str) -> list[int]:
 
 
 def select_cams(text: str, train: tuple[int, ...], test: tuple[int, ...]) -> list[int]:
-    """Camera indices from `test`, `train`, `all` or a list as `0,3`.
+    """Camera indices from `test`, `train`, `all` or a list as `0,3`; each of them once.
+
+    Where none is held out, `test` are those that are trained on: the one that is shown is there.
 
     Raises:
       InvError: If it is none of these, or a camera is out of range.
     """
-    named = {"test": test, "train": train, "all": tuple(sorted(train + test))}
+    named = {"test": test or train, "train": train, "all": tuple(sorted(train + test))}
     if text in named:
         if not named[text]:
             raise InvError(
@@ -132,4 +134,4 @@ def select_cams(text: str, train: tuple[int, ...], test: tuple[int, ...]) -> lis
     unknown = [cam for cam in cams if cam not in named["all"]]
     if unknown:
         raise InvError(f"--cams={text}: cameras are 0 to {len(named['all']) - 1}")
-    return cams
+    return list(dict.fromkeys(cams))

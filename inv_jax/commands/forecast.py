@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 
-from inv_jax import build, sizing
+from inv_jax import build, captures, plans, sizing
 from inv_jax import params as params_lib
 from inv_jax.cost import count, disk, machine, trial, words
-from inv_jax.models.nerf import Nerf
+from inv_jax.models.base import Model
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Phase
 from inv_jax.types import InvError
@@ -41,6 +41,7 @@ class _PhaseCost:
 
     phase: Phase
     frames: int
+    steps: int  # of all frames
     cost: count.Cost  # of a step, on one device
     seconds: float | None = None  # of a step
     is_scaled: bool = False  # from another phase's time, not measured
@@ -53,12 +54,14 @@ class Forecast:
         """Opens the capture.
 
         Raises:
-          InvError: If the config cannot be right. That the capture is not there is no mistake.
+          InvError: If the config cannot be right. That the capture is not there is no mistake,
+            unless all its pixels make a step.
         """
+        config = captures.completed(config, workdir)
         self._config, self._devices, self._workdir = config, devices, workdir
-        self._nerf: Nerf = build.model(config)
-        self._step = build.stepper(config, self._nerf, devices)
-        self._plan = build.training_plan(config)
+        self._model: Model = build.model(config)
+        self._step = build.stepper(config, self._model, devices)
+        self._plan = plans.of(config)
         c = config.data
         self._size = sizing.planned_frame(config)
         self._frames = range(
@@ -66,7 +69,7 @@ class Forecast:
         )
         self._missing = ""
         try:
-            shots = build.capture(config, workdir)
+            shots = captures.of(config, workdir)
         except InvError as error:
             self._missing = str(error)
         else:
@@ -76,7 +79,7 @@ class Forecast:
     @property
     def precision(self) -> str:
         """What the network computes in."""
-        return self._nerf.mlp.precision
+        return self._model.precision
 
     def check(self) -> None:
         """Refuses what cannot fit.
@@ -87,7 +90,7 @@ class Forecast:
         sizing.check_memory(
             self._config,
             self._plan,
-            self._nerf,
+            self._model,
             self._devices,
             self._step.rays_per_pass,
             self._size,
@@ -100,7 +103,7 @@ class Forecast:
         if self._missing:
             what = f"not opened: {self._missing}\ntaken instead: {what}"
         yield "capture", what
-        structure, color = (count.num_params(self._nerf, (role,)) for role in params_lib.ROLES)
+        structure, color = (count.num_params(self._model, (role,)) for role in params_lib.ROLES)
         yield "structure", f"{structure:,} params, a frame's own"
         yield "color", f"{color:,} params, shared once they are frozen"
         native = machine.is_native(self.precision, jax.local_devices()[0])
@@ -117,7 +120,7 @@ class Forecast:
         need = sizing.memory_need(
             self._config,
             self._plan,
-            self._nerf,
+            self._model,
             self._devices,
             self._step.rays_per_pass,
             self._size,
@@ -138,8 +141,9 @@ class Forecast:
             phases = self._tried(phases)
         for one in phases:
             flops = words.quantity(one.cost.flops * self._devices.count, "FLOP")
-            steps = one.phase.steps
-            yield one.phase.name, f"{one.frames} frames of {steps:,} steps, {flops} a step"
+            steps = round(one.steps / one.frames)
+            about = "about " if one.phase.more_steps else ""
+            yield one.phase.name, f"{one.frames} frames of {about}{steps:,} steps, {flops} a step"
             if rates is None or one.seconds is None:
                 continue
             floor, about = self._floor(one.cost, rates), "about " if one.is_scaled else ""
@@ -153,16 +157,17 @@ class Forecast:
         """The phases that have frames."""
         found = []
         for one in self._plan.phases:
-            frames = sum(self._plan.phase(frame) is one for frame in self._frames)
-            if frames:
+            phases = [self._plan.phase(frame) for frame in self._frames]
+            steps = [phase.steps for phase in phases if phase.first_frame == one.first_frame]
+            if steps:
                 cost = count.step(
-                    self._nerf,
+                    self._model,
                     rays=self._step.rays_per_step // self._devices.count,
                     rays_per_pass=self._step.rays_per_pass,
                     roles=one.roles,
                     itemsize=count.itemsize(self.precision),
                 )
-                found.append(_PhaseCost(one, frames, cost))
+                found.append(_PhaseCost(one, len(steps), sum(steps), cost))
         return found
 
     def _tried(self, phases: Sequence[_PhaseCost]) -> list[_PhaseCost]:
@@ -189,12 +194,12 @@ class Forecast:
 
     def _video(self, phases: Sequence[_PhaseCost]) -> str:
         """Time of all frames; of the views, as if they were rendered at the rate of a step."""
-        training = sum((one.seconds or 0.0) * one.phase.steps * one.frames for one in phases)
+        training = sum((one.seconds or 0.0) * one.steps for one in phases)
         last = phases[-1]
         view = count.image(
-            self._nerf,
+            self._model,
             rays=self._size[1] * self._size[2],
-            rays_per_chunk=sizing.rays_per_chunk(self._config, self._nerf, self._devices),
+            rays_per_chunk=sizing.rays_per_chunk(self._config, self._model, self._devices),
             itemsize=count.itemsize(self.precision),
         )
         step_flops = last.cost.flops * self._devices.count
@@ -206,7 +211,7 @@ class Forecast:
         phases = self._phases()
         trained = [one.phase.roles for one in phases]
         stored = disk.of_run(
-            self._nerf,
+            self._model,
             roles=max(trained, key=len),
             view_pixels=self._size[1] * self._size[2],
             saves_within=self._config.train.save_every > 0,

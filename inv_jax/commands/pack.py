@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from inv_jax import build
+from inv_jax import captures
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data import pack
@@ -33,7 +33,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
             "data.path is empty; say where the capture is (a procedural one is in WORKDIR/capture "
             "once it is rendered): --config.data.path=FOLDER"
         )
-    capture = build.capture(values.config, pathlib.Path())
+    capture = captures.of(values.config, pathlib.Path())
     try:
         pack.pack(capture, out, num_shards=values.shards, should_stop=stop)
     except Stopped as stopped:

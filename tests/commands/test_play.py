@@ -1,14 +1,11 @@
 """The command with a model; how videos come through is tested in tests/stream."""
 
 import json
-import logging as std_logging
-import signal
 
 import av
 import jax
 import numpy as np
 import pytest
-from absl import logging
 from PIL import Image
 
 from configs import base
@@ -22,20 +19,7 @@ from inv_jax.playback import open_playback
 from inv_jax.stream import manifest as manifest_lib
 from inv_jax.types import Cameras
 
-
-@pytest.fixture(autouse=True)
-def process():
-    """Handlers of signals and of the log, put back behind the command's."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = [signal.getsignal(number) for number in numbers]
-    verbosity, filters = logging.get_verbosity(), list(logging.get_absl_handler().filters)
-    handlers = list(std_logging.getLogger().handlers)
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-    logging.set_verbosity(verbosity)
-    logging.get_absl_handler().filters[:] = filters
-    std_logging.getLogger().handlers[:] = handlers
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 @pytest.fixture(scope="module")

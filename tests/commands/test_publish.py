@@ -1,12 +1,10 @@
 """The command; what it writes is tested in tests/stream."""
 
-import logging as std_logging
 import signal
 import threading
 
 import numpy as np
 import pytest
-from absl import logging
 
 from inv_jax import cli
 from inv_jax import params as params_lib
@@ -23,19 +21,7 @@ LAYOUT = Layout((("fine/structure/layer_0/bias", (6,)),))
 COLOR = Layout((("fine/color/rgb/bias", (3,)),))
 
 
-@pytest.fixture(autouse=True)
-def process():
-    """Handlers of signals and of the log, put back behind the command's."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = [signal.getsignal(number) for number in numbers]
-    verbosity, filters = logging.get_verbosity(), list(logging.get_absl_handler().filters)
-    handlers = list(std_logging.getLogger().handlers)
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-    logging.set_verbosity(verbosity)
-    logging.get_absl_handler().filters[:] = filters
-    std_logging.getLogger().handlers[:] = handlers
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 def _begin(path):

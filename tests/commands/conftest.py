@@ -1,0 +1,65 @@
+"""Small runs that nobody trained, and a process that is left as it was."""
+
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import pytest
+
+from configs import base
+from inv_jax import build, captures, record
+from inv_jax.checkpoint import FrameStore
+from inv_jax.player.player import Player
+from inv_jax.render.view import View
+from inv_jax.train.parallel import Devices
+from inv_jax.types import Cameras
+
+_TINY = {
+    "data.near": 0.0,
+    "model.width": 8,
+    "model.depth": 2,
+    "model.structure_layers": 1,
+    "model.position_octaves": 2,
+    "model.direction_octaves": 1,
+    "model.coarse_samples": 4,
+    "model.fine_samples": 4,
+}
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory) -> Callable[..., pathlib.Path]:
+    """`untrained(capture, frames, seed)`: the workdir of a run whose params are a number each."""
+
+    def make(
+        capture: pathlib.Path, frames: tuple[int, ...] = (1, 2, 3), seed: int = 0
+    ) -> pathlib.Path:
+        workdir = tmp_path_factory.mktemp("runs") / f"run{seed}"
+        config = base.get_config()
+        config.update_from_flattened_dict({"data.path": str(capture), **_TINY})
+        opened = captures.of(config, workdir)
+        record.write(config, workdir, Devices(), rays_per_pass=0, capture=opened.fingerprint)
+        shapes = jax.eval_shape(build.model(config).init, jax.random.key(0))
+        params = jax.tree.map(lambda leaf: np.full(leaf.shape, seed, leaf.dtype), shapes)
+        store = FrameStore(workdir, writable=True)
+        for frame in frames:
+            store.save(frame, params, {}, trained=("structure", "color"), metadata={})
+        store.close()
+        return workdir
+
+    return make
+
+
+@pytest.fixture
+def painted(monkeypatch) -> None:
+    """Views are not rendered: their color tells the run's seed (red) and the camera's x (green)."""
+
+    def view(self: Player, frame: int, cameras: Cameras, cam: int) -> View:
+        params = self._source.params(frame)
+        shape = (cameras.height, cameras.width)
+        rgb = np.zeros((*shape, 3), np.float32)
+        rgb[..., 0] = 0.1 * jax.tree.leaves(params)[0].max()
+        rgb[..., 1] = 0.5 + cameras.cam_to_world[cam, 0, 3]
+        return View(rgb, np.full(shape, 0.5, np.float32), np.ones(shape, np.float32))
+
+    monkeypatch.setattr(Player, "view", view)
