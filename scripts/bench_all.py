@@ -10,9 +10,9 @@ Both files are rewritten after each bench, so that a killed call leaves what it 
 
 On a GPU: the step at 1,024, 4,096 and 16,384 rays, unfrozen and frozen, in float32, TF32 and
 bfloat16; a trace of it; an image of 1352x1014 in each precision; a whole frame of 10,000 steps at
-the original's settings, with the gaps to the frames that follow; memory over frames; scaling, if
-there are several GPUs. The capture for them is rendered by the host's cores meanwhile; where these
-are what is measured, before.
+the original's settings, with the gaps to the frames that follow; the 2D networks; memory over
+frames; scaling, if there are several GPUs. The capture for them is rendered by the host's cores
+meanwhile; where these are what is measured, before.
 """
 
 import dataclasses
@@ -67,6 +67,7 @@ def gpu_tasks(capture: pathlib.Path, out: pathlib.Path, devices: int) -> list[Ta
         Task("frame", "bench_pipeline.py", (theatre, *whole), 190, needs_capture=True),
         Task("render", "bench_render.py", ("--rounds=2",), 60, True),
         Task("step_large", "bench_step.py", ("--rays=4096,16384", *step), 150, True),
+        Task("image", "bench_image.py", ("--rounds=3", "--seconds=0.3", "--rays=all"), 60, True),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 60, needs_capture=True),
     ]
     if devices > 1:
@@ -92,9 +93,11 @@ def with_precision(task: Task, seconds: float, reports: Sequence[dict[str, Any]]
 def cpu_tasks(capture: pathlib.Path, out: pathlib.Path) -> list[Task]:
     """Reduced: one number of rays and one precision, smaller images, fewer frames."""
     theatre, short = f"--capture={capture}", ("--rounds=3", "--seconds=3")
+    image = ("--rounds=3", "--seconds=0.3", "--rays=8192", "--sizes=640x360", "--phases=warmup")
     return [
         Task("step", "bench_step.py", (*short, f"--trace={out / 'trace'}"), 170, True),
         Task("render", "bench_render.py", ("--rounds=2", "--size=84x63"), 60, True),
+        Task("image", "bench_image.py", image, 60, True),
         Task("pipeline", "bench_pipeline.py", (theatre, "--frames=3"), 170, needs_capture=True),
         Task("scaling", "bench_scaling.py", ("--width=64", "--rounds=2"), 110),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 90, needs_capture=True),

@@ -37,7 +37,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from configs import base, demo  # noqa: E402
-from inv_jax import build  # noqa: E402
+from inv_jax import build, captures  # noqa: E402
 from inv_jax import params as params_lib  # noqa: E402
 from inv_jax.checkpoint import FrameStore  # noqa: E402
 from inv_jax.codec.base import Codec, Layout, Packet  # noqa: E402
@@ -176,7 +176,7 @@ def set_up(capture: str, workdir: pathlib.Path) -> Setup:
     config = config_of(capture)
     devices = Devices(jax.devices()[:1])
     nerf = build.model(config)
-    shots = build.training_capture(config, workdir, devices, lambda: False)
+    shots = captures.for_training(config, nerf, workdir, devices, lambda: False)
     stepper = dataclasses.replace(build.stepper(config, nerf, devices), axis=None)
     return Setup(config, nerf, shots, stepper, workdir)
 

@@ -23,8 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from configs import base  # noqa: E402
 from inv_jax import build  # noqa: E402
-from inv_jax.eval import report  # noqa: E402
-from inv_jax.eval.evaluate import measure  # noqa: E402
+from inv_jax.eval import measures, report  # noqa: E402
 from inv_jax.playback import open_playback  # noqa: E402
 from inv_jax.types import InvError  # noqa: E402
 
@@ -82,10 +81,10 @@ def compare(name: str, baseline: dict, workdir: pathlib.Path, seed: int) -> list
     for theirs in baseline["rows"]:
         frame = theirs["frame"]
         images = np.asarray(capture.load(frame).images)
-        ours = {
-            cam: measure(playback.player.view(frame, capture.cameras, cam), images[cam])["psnr"]
-            for cam in (capture.test_cams[0], capture.train_cams[0])
-        }
+        ours = {}
+        for cam in (capture.test_cams[0], capture.train_cams[0]):
+            view = playback.player.view(frame, capture.cameras, cam)
+            ours[cam] = measures.QUICK(view.rgb, images[cam])["psnr"]
         rows.append(
             {
                 "baseline": name,

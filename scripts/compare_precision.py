@@ -31,11 +31,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from configs import base  # noqa: E402
-from inv_jax import build  # noqa: E402
+from inv_jax import build, captures, plans  # noqa: E402
 from inv_jax import params as params_lib  # noqa: E402
 from inv_jax.checkpoint import FrameStore  # noqa: E402
-from inv_jax.eval import report  # noqa: E402
-from inv_jax.eval.evaluate import measure  # noqa: E402
+from inv_jax.eval import measures, report  # noqa: E402
 from inv_jax.render.view import ViewRenderer  # noqa: E402
 from inv_jax.train import resume  # noqa: E402
 from inv_jax.train.parallel import Devices  # noqa: E402
@@ -112,8 +111,8 @@ class Run:
         self._config = json.loads(config.to_json())
         self._devices = Devices()
         self._stepper = build.stepper(config, model, self._devices)
-        self._plan = build.training_plan(config)
-        self._capture = build.capture(config, workdir)
+        self._plan = plans.of(config)
+        self._capture = captures.of(config, workdir)
         self._cameras = self._capture.cameras.take(np.array(self._capture.train_cams))
         self._renderer = ViewRenderer(model, self._devices, rays_per_chunk=1024)
         self._initial, _ = build.initial_params(config, model, has_frames=False)
@@ -206,7 +205,7 @@ class Run:
             cam = getattr(self._capture, cams)[0]
             view = self._renderer.render(placed, self._capture.cameras, cam)
             truth = np.asarray(self._capture.load(frame, [cam]).images)[0]
-            psnr[name] = measure(view, truth)["psnr"]
+            psnr[name] = measures.QUICK(view.rgb, truth)["psnr"]
         return psnr
 
 

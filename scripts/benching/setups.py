@@ -5,11 +5,11 @@ from typing import Any
 import ml_collections
 from absl import flags
 
-from configs import base
+from configs import base, image2d
 
-_WIDTH = flags.DEFINE_integer("width", 256, "Width of the network.")
-_DEPTH = flags.DEFINE_integer("depth", 8, "Layers of its trunk.")
-_SAMPLES = flags.DEFINE_integer("samples", 64, "Coarse samples, and as many fine ones.")
+_WIDTH = flags.DEFINE_integer("width", 0, "Width of the network; 0: the config's.")
+_DEPTH = flags.DEFINE_integer("depth", 0, "Layers of its trunk; 0: the config's.")
+_SAMPLES = flags.DEFINE_integer("samples", 0, "Coarse samples, and as many fine ones; 0: as above.")
 
 
 def default_to_tiny_network() -> None:
@@ -26,9 +26,20 @@ def config(**changes: Any) -> ml_collections.ConfigDict:
       changes: By name, two underscores for a dot: `train__steps=5` is `train.steps`.
     """
     made = base.get_config()
-    structure = min(made.model.structure_layers, _DEPTH.value)
-    made.model.update(width=_WIDTH.value, depth=_DEPTH.value, structure_layers=structure)
-    made.model.update(coarse_samples=_SAMPLES.value, fine_samples=_SAMPLES.value)
+    samples = _SAMPLES.value or made.model.coarse_samples
+    made.model.update(coarse_samples=samples, fine_samples=samples)
+    return _changed(made, changes)
+
+
+def image_config(**changes: Any) -> ml_collections.ConfigDict:
+    """The same of the config for images."""
+    return _changed(image2d.get_config(), changes)
+
+
+def _changed(made: ml_collections.ConfigDict, changes: dict[str, Any]) -> ml_collections.ConfigDict:
+    made.model.update(width=_WIDTH.value or made.model.width)
+    made.model.update(depth=_DEPTH.value or made.model.depth)
+    made.model.update(structure_layers=min(made.model.structure_layers, made.model.depth))
     made.update_from_flattened_dict(
         {name.replace("__", "."): value for name, value in changes.items()}
     )

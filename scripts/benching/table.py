@@ -88,6 +88,11 @@ def _remark(row: Row) -> str:
     if "growth_bytes_per_frame" in row:
         sign = "-" if row["growth_bytes_per_frame"] < 0 else "+"
         parts.append(f"{sign}{words.size(abs(row['growth_bytes_per_frame']))} a frame")
+    if "steps_per_second" in row and row["bench"] == "image":
+        parts.append(words.quantity(row["steps_per_second"], "steps/s"))
+    if "goal" in row and "matrix_fraction" in row:
+        is_met = row["matrix_fraction"] >= row["goal"]
+        parts.append(f"goal {row['goal']:.2g} {'met' if is_met else 'missed'}")
     if "busy_seconds" in row:
         parts.append(
             f"products {words.duration(row['product_seconds'])}, else "
@@ -102,7 +107,7 @@ def _remark(row: Row) -> str:
     return "; ".join(part for part in parts if part)
 
 
-_SHOWN = ("step", "trace", "render", "scaling", "frame", "pipeline", "memory")
+_SHOWN = ("step", "image", "trace", "render", "scaling", "frame", "pipeline", "memory")
 _COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("bench", lambda row: str(row["bench"])),
     ("case", lambda row: str(row.get("case", "-"))),
@@ -113,6 +118,7 @@ _COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("bytes fused / unfused / compiler", _moved),
     ("products alone", _seconds("products_seconds")),
     ("fraction", _fraction("fraction")),
+    ("of the matrix rate", _fraction("matrix_fraction")),
     ("floor", _seconds("floor_seconds")),
     ("floor fraction", _fraction("floor_fraction")),
     ("remark", _remark),

@@ -98,6 +98,59 @@ def test_bench_step_begins_no_case_without_time(bench):
     assert "step" not in rows
 
 
+@pytest.fixture(scope="module")
+def image_flags() -> tuple[str, ...]:
+    return ("--width=8", "--depth=2", "--sizes=16x12", "--rounds=1", "--seconds=0.01")
+
+
+def test_bench_image_has_every_network(bench, image_flags):
+    found = bench("bench_image", *image_flags, "--phases=warmup", "--rays=32")["image"]
+    names = ["relu_octaves", "relu_fourier", "siren_octaves", "siren_fourier"]
+    assert [row["network"] for row in found] == names
+    for row in found:
+        assert row.keys() >= _FLOORS | {"matrix_fraction", "goal"}
+        assert row["image"] == [12, 16]
+
+
+def test_bench_image_has_both_phases_of_all_pixels_and_of_some(bench, image_flags):
+    flags = (*image_flags, "--networks=relu_octaves", "--rays=all,32")
+    found = bench("bench_image", *flags)["image"]
+    assert [(row["rays"], row["phase"]) for row in found] == [
+        (16 * 12, "warmup"),
+        (16 * 12, "transfer"),
+        (32, "warmup"),
+        (32, "transfer"),
+    ]
+    for row in found:
+        pixels = row["rays"] * row["steps_per_second"]
+        assert row["rays_per_second"] == pytest.approx(pixels, rel=1e-3)
+    for warmup, transfer in zip(found[::2], found[1::2], strict=True):
+        assert transfer["flops"] < warmup["flops"]
+
+
+def test_bench_image_traces_and_sweeps(bench, image_flags, tmp_path):
+    """One network, all pixels: 192 are 64 times 3."""
+    case = (*image_flags, "--networks=siren_octaves", "--phases=transfer", "--rays=all")
+    found = bench("bench_image", *case, "--sweep", f"--trace={tmp_path / 'trace'}")
+    assert [row["rays_per_pass"] for row in found["image"]] == [8, 16, 32, 64]
+    assert all("fraction" not in row for row in found["image"])
+    (trace,) = found["trace"]
+    assert trace["product_seconds"] > 0
+
+
+def test_bench_image_refuses_a_network_that_there_is_not(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(_ROOT / "scripts" / "bench_image.py"), "--networks=relu_stripes"],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "relu_stripes" in done.stderr
+
+
 def test_bench_render_says_what_a_whole_image_would_take(bench):
     (row,) = bench("bench_render", *_NETWORK, "--size=16x12", "--rounds=1")["render"]
     assert row.keys() >= _FLOORS
