@@ -1,8 +1,11 @@
 """What every test runs under: strict broadcasting, checked shapes, four simulated devices."""
 
+import logging as std_logging
 import os
 import pathlib
+import signal
 import sys
+from collections.abc import Callable, Iterator
 
 _DEVICES = "--xla_force_host_platform_device_count"
 if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
@@ -19,12 +22,24 @@ install_import_hook(
 )
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from absl import logging  # noqa: E402
+from PIL import Image  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # for `configs`
+
+_IMAGE_RUN = {
+    "model.width": 32,
+    "model.position_octaves": 3,
+    "train.steps": 50,
+    "train.warmup_steps": 300,
+    "train.learning_rate": 1e-2,
+    "codec.name": "delta",
+}
 
 
 def _folder(variable: str, default: str) -> pathlib.Path:
@@ -44,3 +59,85 @@ def parity() -> pathlib.Path:
 def real_data() -> pathlib.Path:
     """Root of the real captures (INV_JAX_DATA)."""
     return _folder("INV_JAX_DATA", "../shared/data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def release_programs():
+    """Lets go of what a module compiled: each program is some memory maps, and their number is
+    limited (vm.max_map_count, 65,530 by default); a process that is out of them crashes.
+    """
+    yield
+    jax.clear_caches()
+
+
+@pytest.fixture
+def restored_process() -> Iterator[None]:
+    """Handlers of signals and of the log, put back behind the command's."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    verbosity, filters = logging.get_verbosity(), list(logging.get_absl_handler().filters)
+    handlers = list(std_logging.getLogger().handlers)
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    logging.set_verbosity(verbosity)
+    logging.get_absl_handler().filters[:] = filters
+    std_logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture(scope="session")
+def tiny_capture(tmp_path_factory) -> Callable[..., pathlib.Path]:
+    """`tiny_capture(height, width)`: a META capture of 3 cameras, and 3 frames of noise."""
+
+    def make(height: int = 12, width: int = 16) -> pathlib.Path:
+        path = tmp_path_factory.mktemp("capture")
+        (path / "frames_2").mkdir()
+        rows = np.zeros((3, 17))
+        for cam, row in enumerate(rows):
+            # Columns: down, right, backwards, center, (H, W, focal) at factor 1.
+            row[:15] = np.ravel(
+                [[0, 1, 0, 0.3 * cam, 2 * height], [-1, 0, 0, 0, 2 * width], [0, 0, 1, 0, 40]]
+            )
+            row[15:] = 3.0, 20.0
+            for frame in (1, 2, 3):
+                rng = np.random.default_rng([frame, cam])
+                image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+                image.save(path / "frames_2" / f"frame{frame:04d}cam{cam:02d}.png")
+        np.save(path / "poses_bounds.npy", rows)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def image_clip(tmp_path_factory) -> pathlib.Path:
+    """A video of one camera: a folder of 3 pictures of 16x24, smooth waves that move."""
+    folder = tmp_path_factory.mktemp("clip")
+    y, x = np.mgrid[:16, :24]
+    for frame in range(1, 4):
+        waves = [np.sin(0.15 * x + 0.2 * frame), np.cos(0.2 * y), np.sin(0.1 * (x + y))]
+        pixels = np.rint(127.5 + 100 * np.stack(waves, -1)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{frame:04d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_image(image_clip) -> Callable[..., int]:
+    """Trains the `transfer` plan on a clip by command, encoded meanwhile; its exit status."""
+    from inv_jax import cli  # after the import hook
+
+    def train(workdir: pathlib.Path, clip: pathlib.Path = image_clip) -> int:
+        fields = {**_IMAGE_RUN, "data.path": clip}
+        config = f"--config={ROOT / 'configs' / 'image2d.py'}:transfer"
+        flags = [f"--config.{name}={value}" for name, value in fields.items()]
+        return cli.main(["inv-jax", "train", config, f"--workdir={workdir}", *flags])
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def image_run(train_image, tmp_path_factory) -> pathlib.Path:
+    """A run on `image_clip`, with its `video.inv`; to look at only."""
+    workdir = tmp_path_factory.mktemp("image") / "run"
+    assert train_image(workdir) == 0
+    return workdir
