@@ -12,13 +12,6 @@ if [ $# -gt 0 ]; then
 fi
 ruff check .
 ruff format --check .
-python -m pytest -n 2 -m "not slow"
-# Of the long ones: a kill within a frame, a kill within a write, SIGTERM, a disk that is full, and
-# of two processes one that is killed; and the notebook.
-python -m pytest -n 2 \
-    "tests/train/test_resume.py::test_a_killed_process_goes_on_with_the_same_bits[partial/1*-0.0]" \
-    "tests/train/test_resume.py::test_a_killed_process_goes_on_with_the_same_bits[frames/*tmp*-0.0]" \
-    tests/scripts/test_layer_surgery.py::test_the_notebook_runs_and_shows_what_its_text_says \
-    tests/train/test_resume.py::test_sigterm_stores_the_state_and_says_so \
-    tests/test_cli.py::test_a_disk_that_takes_no_more_ends_the_process_with_status_2 \
-    "tests/train/test_processes.py::test_when_a_process_is_killed_the_other_stops_and_the_job_goes_on[another one]"
+# Of the long ones: a kill within a frame, a kill within a write, SIGTERM, a disk that is full, of two
+# processes one that is killed; and the notebook.
+python -m pytest -n 2 -m "not slow or in_ci"

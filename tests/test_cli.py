@@ -383,6 +383,7 @@ def test_the_log_of_a_process_holds_our_lines_only(run):
 
 
 @pytest.mark.slow
+@pytest.mark.in_ci
 def test_a_disk_that_takes_no_more_ends_the_process_with_status_2(capture, tmp_path):
     _, *argv = _train_argv(tmp_path / "run", capture, "--config.model.width=64")
     found = _process(*argv, file_kib=8)  # a layer of 64x64 floats is larger

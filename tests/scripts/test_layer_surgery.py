@@ -10,6 +10,7 @@ NOTEBOOK = pathlib.Path(__file__).parents[2] / "scripts" / "layer_surgery.ipynb"
 
 
 @pytest.mark.slow
+@pytest.mark.in_ci
 def test_the_notebook_runs_and_shows_what_its_text_says(monkeypatch):
     # Its kernel is a process of its own: one device, as on a reader's machine.
     monkeypatch.setenv("XLA_FLAGS", "")

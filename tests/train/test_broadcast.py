@@ -116,7 +116,13 @@ def test_rows_say_what_a_frame_added_to_the_video(runs):
 
 
 @pytest.mark.parametrize(
-    ("name", "dispatches"), [("raw", 5), ("groups", 24), ("delta", 24), ("from decoded", 18)]
+    ("name", "dispatches"),
+    [
+        ("raw", 5),
+        pytest.param("groups", 24, marks=pytest.mark.slow),
+        ("delta", 24),
+        ("from decoded", 18),
+    ],
 )
 def test_a_run_that_was_killed_writes_the_same_video(runs, train, tmp_path, name, dispatches):
     settings = _SETTINGS | _CODECS[name]
@@ -127,7 +133,7 @@ def test_a_run_that_was_killed_writes_the_same_video(runs, train, tmp_path, name
     assert (tmp_path / "video.inv").read_bytes() == expected
 
 
-@pytest.mark.parametrize("name", ["delta", "from decoded"])
+@pytest.mark.parametrize("name", [pytest.param("delta", marks=pytest.mark.slow), "from decoded"])
 def test_a_video_that_is_ahead_of_the_stored_frames_is_cut_back(
     runs, train, tmp_path, monkeypatch, name
 ):

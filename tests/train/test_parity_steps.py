@@ -99,7 +99,7 @@ def _spread(function, batch: Batch, reduce, draws: int = 16) -> dict[tuple[str, 
 
 
 @pytest.mark.parametrize("stage", ["warmup", "structure_transfer"])
-@pytest.mark.parametrize("rays_per_pass", ["all", "one"])
+@pytest.mark.parametrize("rays_per_pass", ["all", pytest.param("one", marks=pytest.mark.slow)])
 def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_per_pass: str):
     arrays = np.load(parity / "inv" / f"train_3steps_{stage}.npz")
     before = _state_dicts(arrays, "param")

@@ -30,7 +30,11 @@ def reference(train, tmp_path_factory):
     ("precision", "said"),
     [
         ("float32", "in float32, "),
-        ("tf32", "in float32 (model.precision=tf32 is for GPUs; a CPU computes in float32), "),
+        pytest.param(
+            "tf32",
+            "in float32 (model.precision=tf32 is for GPUs; a CPU computes in float32), ",
+            marks=pytest.mark.slow,
+        ),
         ("bfloat16", "in bfloat16, "),
     ],
 )

@@ -184,7 +184,13 @@ def _wait_for_state(workdir: pathlib.Path, processes: Sequence[subprocess.Popen]
 _LONG = {"train.warmup_steps": 200_000, "train.save_every": 20, "data.num_frames": 1}
 
 
-@pytest.mark.parametrize("victim", [0, 1], ids=["the main one", "another one"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        pytest.param(0, id="the main one"),
+        pytest.param(1, id="another one", marks=pytest.mark.in_ci),
+    ],
+)
 @pytest.mark.slow
 def test_when_a_process_is_killed_the_other_stops_and_the_job_goes_on(job, tmp_path, victim):
     workdir = tmp_path / "run"

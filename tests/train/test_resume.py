@@ -419,11 +419,11 @@ def _finish(command, workdir: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("moment", "delay"),
     [
-        ("partial/1*", 0.0),
+        pytest.param("partial/1*", 0.0, marks=pytest.mark.in_ci),
         ("partial/1*", 0.03),
         ("partial/*tmp*", 0.0),
         ("partial/2*", 0.01),
-        ("frames/*tmp*", 0.0),
+        pytest.param("frames/*tmp*", 0.0, marks=pytest.mark.in_ci),
         ("frames/*tmp*", 0.005),
         ("frames/000002*", 0.0),
         ("frames/000002/commit_success.txt", 0.0),
@@ -445,6 +445,7 @@ def test_a_killed_process_goes_on_with_the_same_bits(
 
 
 @pytest.mark.slow
+@pytest.mark.in_ci
 def test_sigterm_stores_the_state_and_says_so(command, straight_process, tmp_path):
     workdir = tmp_path / "run"
     process = command(workdir, {**_LONG, "train.save_every": 0})

@@ -98,6 +98,7 @@ def test_a_pull_that_nothing_overcomes_keeps_every_param(bench):
     assert not changes.any()
 
 
+@pytest.mark.slow
 def test_a_shaper_that_does_nothing_changes_no_bit(bench):
     class Idle(Shaper):
         """Nothing is shaped."""
