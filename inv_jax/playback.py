@@ -44,6 +44,7 @@ class Playback:
       source: Its frames' params.
       player: Renders them.
       devices: Who renders.
+      folder: The run's, or the one that the file is in.
     """
 
     config: Config
@@ -51,6 +52,7 @@ class Playback:
     source: FrameSource
     player: Player
     devices: Devices
+    folder: pathlib.Path
     _open_capture: Callable[[], Capture]
 
     @functools.cached_property
@@ -61,6 +63,15 @@ class Playback:
           InvError: If they are not where the settings say, or are of other cameras.
         """
         return self._open_capture()
+
+    @property
+    def capture_folder(self) -> pathlib.Path:
+        """Where these images are, and what else belongs to them.
+
+        Raises:
+          InvError: If the settings do not say.
+        """
+        return captures.folder_of(self.config, self.folder)
 
     @property
     def is_main(self) -> bool:
@@ -94,7 +105,7 @@ def _open_workdir(workdir: pathlib.Path, data_path: str, devices: Devices) -> Pl
     num_frames = _num_frames(config, source.frames(), workdir)
     capture = captures.of(config, workdir, num_frames)
     player = _player(config, build.model(config), source, devices)
-    return Playback(config, capture, source, player, devices, lambda: capture)
+    return Playback(config, capture, source, player, devices, workdir, lambda: capture)
 
 
 def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback:
@@ -125,7 +136,7 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
             )
         return capture
 
-    return Playback(config, header.rig, source, player, devices, open_capture)
+    return Playback(config, header.rig, source, player, devices, path.parent, open_capture)
 
 
 def model_of(header: Header, name: str) -> tuple[Config, Model]:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 
-from inv_jax import captures
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data.capture import Capture
@@ -72,8 +71,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     if out is not None and out.is_dir():
         raise InvError(f"--out={out} is a folder; give a file, as {out / 'table.json'}")
     flagged.join_processes(values)
-    path = flagged.workdir(values)
-    playback = open_playback(path, values.data_path)
+    playback = open_playback(flagged.workdir(values), values.data_path)
     capture = playback.capture
     cams = flagged.select_cams(values.cams, capture.train_cams, capture.test_cams)
     frames = flagged.select_frames(playback.player.frames, values.frames)
@@ -85,8 +83,9 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
         if not measured.names and "flicker" not in names:
             raise InvError(f"--metrics={','.join(names)}: there is nothing to measure")
         if "flicker" in names:
-            folder = captures.folder_of(playback.config, path.parent if path.is_file() else path)
-            static = flicker.static_pixels(capture, folder, cams, frames, values.static_range)
+            static = flicker.static_pixels(
+                capture, playback.capture_folder, cams, frames, values.static_range
+            )
             flickers = {cam: Flicker(pixels) for cam, pixels in static.items()}
     rows = evaluate(playback, cams, frames, measured, flickers)
     if playback.is_main:

@@ -78,10 +78,15 @@ def join_processes(values: flags.FlagValues) -> None:
 
 def define_stored_frames(values: flags.FlagValues) -> None:
     """`--frames` and `--data_path`, for commands that look at a run."""
+    define_data_path(values)
+    define_frames(values)
+
+
+def define_data_path(values: flags.FlagValues) -> None:
+    """`--data_path`, where the images of a run's capture are."""
     flags.DEFINE_string(
         "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
     )
-    define_frames(values)
 
 
 def define_frames(values: flags.FlagValues) -> None:

@@ -53,9 +53,7 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string(
         "out", "", "Folder; default: partition, in the first run's.", flag_values=values
     )
-    flags.DEFINE_string(
-        "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
-    )
+    flagged.define_data_path(values)
     flagged.define_processes(values)
 
 
@@ -67,8 +65,8 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     labels = _labels(devices.from_main(lambda: open_runs(paths, values.names)))
     playbacks = [open_playback(path, values.data_path) for path in paths]
     efforts = [_effort(playback, values) for playback in playbacks]  # all mistakes come first
-    folder = paths[0] if paths[0].is_dir() else paths[0].parent
-    out = pathlib.Path(values.out).expanduser().absolute() if values.out else folder / "partition"
+    given = pathlib.Path(values.out).expanduser().absolute()
+    out = given if values.out else playbacks[0].folder / "partition"
     found: list[Findings] = []
     is_stopped = False
     try:

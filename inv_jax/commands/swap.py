@@ -46,19 +46,16 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     )
     flags.DEFINE_integer("cam", None, "Camera; default: the held-out one.", flag_values=values)
     flags.DEFINE_string("out", "", "Folder; default: swap, beside the frames.", flag_values=values)
-    flags.DEFINE_string(
-        "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
-    )
+    flagged.define_data_path(values)
     flagged.define_processes(values)
 
 
 def run(values: flags.FlagValues, stop: Stop) -> int:
     flagged.join_processes(values)
     stop.install()
-    workdir = flagged.workdir(values)
-    playback = open_playback(workdir, values.data_path)
-    folder = workdir if workdir.is_dir() else workdir.parent
-    out = pathlib.Path(values.out).expanduser().absolute() if values.out else folder / "swap"
+    playback = open_playback(flagged.workdir(values), values.data_path)
+    given = pathlib.Path(values.out).expanduser().absolute()
+    out = given if values.out else playback.folder / "swap"
     cam = playback.rig.shown_cam if values.cam is None else values.cam
     playback.rig.check_cams([cam], "--cam")
     if values.refine_steps < 0:

@@ -18,7 +18,6 @@ from absl import logging
 from jaxtyping import UInt8
 from PIL import Image
 
-from inv_jax import captures
 from inv_jax import params as params_lib
 from inv_jax.data import files
 from inv_jax.eval import pictures
@@ -105,8 +104,7 @@ class Viewer:
         self.run, self._cache, self._measures = run, cache, measures
         self._playback: Playback = open_playback(run.path, data_path)
         self.capture = self._playback.capture
-        folder = run.path.parent if run.is_video else run.path
-        self.capture_folder = captures.folder_of(self._playback.config, folder)
+        self.capture_folder = self._playback.capture_folder
         self._scene = json.dumps(
             [run.config.get("model"), self._playback.rig.fingerprint], sort_keys=True, default=str
         )

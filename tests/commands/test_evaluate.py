@@ -6,7 +6,6 @@ That a real run's pictures are those it trained is tested in tests/test_cli.py.
 import json
 import types
 
-import ml_collections
 import numpy as np
 import pytest
 from absl import flags
@@ -66,10 +65,9 @@ def run_eval(folder, monkeypatch, capsys):
         truth = np.asarray(capture.load(frame, [cam]).images)[0].astype(np.float32)
         return View(rgb=(truth + _STEP * frame) / 255)
 
-    data = {"data": {"path": str(folder), "layout": "n3dv"}}
     playback = types.SimpleNamespace(
-        config=ml_collections.ConfigDict(data),
         capture=capture,
+        capture_folder=folder,
         player=types.SimpleNamespace(frames=list(_FRAMES), view=view),
         is_main=True,
         wait_for_all=lambda: None,
