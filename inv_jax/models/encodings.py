@@ -11,6 +11,7 @@ from inv_jax.models import linear, waves
 from inv_jax.types import InvError
 
 _MOST_OCTAVES = 128  # the waves of the next one have an infinite frequency in float32
+_FAST_OCTAVES = 13  # of coordinates up to 2 the angles stay below 8,192
 
 
 def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, "..."]:
@@ -32,9 +33,12 @@ def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, ".
     scales = 2.0 ** jnp.arange(num, dtype=x.dtype)
     scales = scales.reshape((1,) * axis + (num,) + (1,) * (x.ndim - axis))
     angles = scales * jnp.expand_dims(x, axis)  # (..., num, C, ...)
-    waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis + 1)  # (..., num, 2, C, ...)
+    # Beyond, and in float64, an angle wants more digits than `waves` has.
+    is_fast = x.dtype == jnp.float32 and num <= _FAST_OCTAVES
+    sin, cos = (waves.sin, waves.cos) if is_fast else (jnp.sin, jnp.cos)
+    turned = jnp.stack([sin(angles), cos(angles)], axis + 1)  # (..., num, 2, C, ...)
     features = (*x.shape[:axis], num * 2 * x.shape[axis], *x.shape[axis + 1 :])
-    return jnp.concatenate([x, waves.reshape(features)], axis)
+    return jnp.concatenate([x, turned.reshape(features)], axis)
 
 
 def octave_features(channels: int, num: int) -> int:
