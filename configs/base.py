@@ -20,11 +20,15 @@ def get_config() -> ml_collections.ConfigDict:
     data.factor = 2  # reads frames_{factor}/, or frames/ for 1 (factor); video: divides its size
     data.first_frame = 1  # frames are numbered as on disk (start_frame)
     data.num_frames = 0  # 0: all frames from the first one on
+    data.frame_step = 1  # of these frames, trains every nth (pre-training of a static field)
     data.holdout = (0,)  # indices of cameras never trained on; the first is shown (llffhold)
     data.near = 0.5  # where sampling starts, in NDC; day scenes 0.5, night scenes 0.35 (near)
     data.ndc = True  # warp to NDC; False for cameras that do not face one way (not no_ndc)
     data.pixel_center = 0.0  # 0.0 as the original, 0.5 as COLMAP
     data.bd_factor = 0.75  # scales the scene so that the nearest bound is at 1 / bd_factor
+    data.masks = ""  # of what moves: '' the capture's mask/dynamic_mask_frame0001cam00.png, ...; or
+    # a folder or a pattern, relative to the capture's, as foreground_2/frame{frame:04d}{cam}.png
+    data.mask_polarity = "dynamic"  # what non-zero means in masks: 'dynamic', or 'static'
 
     # The procedural capture: sizes of the images that are trained on, and how many cameras.
     data.procedural = procedural = ml_collections.ConfigDict()
@@ -34,7 +38,8 @@ def get_config() -> ml_collections.ConfigDict:
     procedural.num_frames = 300
 
     config.model = model = ml_collections.ConfigDict()
-    model.name = "nerf"  # 'nerf', or 'image': what one camera sees, flat
+    model.name = "nerf"  # 'nerf'; 'split': a static and a dynamic one, blended; 'image': what one
+    # camera sees, flat
     model.width = 256  # hidden features (netwidth)
     model.depth = 8  # layers of the trunk (netdepth); of an image, hidden layers
     model.structure_layers = 3  # the first n layers are stored per frame (mid_freeze_start)
@@ -47,6 +52,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.precision = "float32"  # of matrix products; 'tf32' (on GPUs), 'bfloat16': faster
     model.density_noise = 1.0  # standard deviation, in training only (raw_noise_std)
     model.background = 0.0  # grey level behind the scene; 1.0 is white (white_bkgd)
+    model.blend = "softmax"  # of static and dynamic: 'softmax', as the original, or 'density'
 
     # The image's own; width, depth, structure_layers, precision are as above.
     model.activation = "relu"  # or 'siren'
@@ -64,9 +70,13 @@ def get_config() -> ml_collections.ConfigDict:
     train.equal_steps = False  # ... with as many steps as an incremental run had spent by then
     train.init_from = ""  # start from the params of another run's workdir (ft_path)
     train.init_frame = 0  # ... of this frame of it; 0: its newest
-    train.init_roles = ("structure", "color")  # ... of these roles; the others start at random
+    train.init_roles = ("structure", "color")  # ... of these roles; the others start at random;
+    # of a static field: 'static_structure', 'static_color'
     train.reset_optimizer = False  # forget Adam's moments at every frame
-    train.rays_per_step = 1024  # over all devices (N_rand); 0: all pixels of the training cameras
+    train.rays_per_step = 1024  # over all devices (N_rand); 0: all pixels of the training cameras,
+    # less a few (1 in 64 at most) that do not divide over the devices well: others in each step
+    train.frames_at_once = 1  # of those from scratch, which do not depend on each other; a multiple
+    # of the devices, each of which trains its share of them, with all rays of their steps
     train.rays_per_pass = 0  # rays through the network at once on a device; 0: fits the hardware
     train.seed = 0
     train.loss = "mse"  # or 'huber' (use_huber)
@@ -82,6 +92,17 @@ def get_config() -> ml_collections.ConfigDict:
     train.image_steps = ()  # ... at these steps too, as 0,400,1200; 0: before any training
     train.image_cams = ()  # ... from these cameras; none: the one that is shown of every frame
     train.dispatch_seconds = 1.0  # steps are sent to the devices in groups that take so long
+
+    # Split INV (model.name='split'): how the steps of a frame are shared out.
+    config.split = split = ml_collections.ConfigDict()
+    split.pretraining = False  # the static field alone, on static rays, train.steps in every frame
+    # (pretraining_static)
+    split.dynamic_first = 0.5  # Warm-Up: part of a frame's steps, at its beginning, on dynamic rays
+    split.both_last = 0.25  # ... at its end: steps on all rays train both fields, else the dynamic
+    split.static_chance = 0.5  # ... after the beginning: steps on static rays, of the static field
+    split.dynamic_chance = 0.75  # Structure Transfer: steps on dynamic rays; the others see all
+    split.empty_rgb = 0.01  # weight of the dynamic field's colors on static pixels, on all rays
+    split.empty_acc = 0.003  # ... and of its opacity
 
     config.eval = evaluation = ml_collections.ConfigDict()
     evaluation.rays_per_chunk = 0  # rays rendered at once on a device; 0: fits the hardware

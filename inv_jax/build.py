@@ -14,20 +14,22 @@ from inv_jax.codec import make
 from inv_jax.codec.base import Codec
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.capture import Capture
+from inv_jax.data.masks import Masks
 from inv_jax.data.rig import Rig
 from inv_jax.eval.evaluate import Evaluator
-from inv_jax.models import linear, registry
+from inv_jax.models import linear, registry, split
 from inv_jax.models.base import Model
 from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import initial as initial_lib
-from inv_jax.train import losses, optimizer, parallel
+from inv_jax.train import lanes, losses, optimizer, parallel
 from inv_jax.train.broadcast import Broadcast
 from inv_jax.train.journal import Journal
-from inv_jax.train.loop import Settings, Trainer
+from inv_jax.train.loop import Trainer
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Plan
 from inv_jax.train.recorder import Recorder
+from inv_jax.train.settings import Settings
 from inv_jax.train.step import Stepper
 from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import InvError, Params
@@ -38,6 +40,13 @@ Config = ml_collections.ConfigDict
 def model(config: Config) -> Model:
     """The model of `config.model`."""
     return registry.make(config.model.to_dict())
+
+
+def shown_model(config: Config) -> Model:
+    """What pictures of a run show: all of the model, or the part of it that is pre-trained."""
+    net = model(config)
+    is_part = config.model.name == registry.SPLIT and config.split.pretraining
+    return net.part(split.STATIC) if is_part else net
 
 
 def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Params, Config]:
@@ -72,20 +81,39 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
     return params, config.lock()
 
 
-def stepper(config: Config, net: Model, devices: Devices, earlier_pass: int = 0) -> Stepper:
+def stepper(
+    config: Config,
+    net: Model,
+    devices: Devices,
+    earlier_pass: int = 0,
+    *,
+    frames_at_once: int = 1,
+) -> Stepper:
     """The training step of `config.train`, for the given devices.
 
-    `earlier_pass` is the choice of rays per pass that a run made when it began: it goes on with
-    it, unless the config says another or it no longer fits.
+    Args:
+      config: The config.
+      net: Its model.
+      devices: All share the rays of a step, or, of several frames, each takes all of its own.
+      earlier_pass: Rays per pass that a run chose when it began: it goes on with them, unless the
+        config says another number, or they no longer fit.
+      frames_at_once: Frames that the step is to train at once, over all devices.
+
+    Raises:
+      InvError: If a setting cannot be right.
     """
     c = config.train
     for name in ("learning_rate", "lr_decay_rate", "lr_decay_steps", "clip_norm"):
         if not c[name] > 0:
             raise InvError(f"train.{name}={c[name]}; want a number above 0")
-    share = devices.share(c.rays_per_step, "train.rays_per_step")
-    wanted = c.rays_per_pass
-    if not wanted and earlier_pass and share % earlier_pass == 0:
-        wanted = earlier_pass
+    # Of frames that train at once each has a device to itself, and all rays of its steps.
+    is_shared = frames_at_once == 1
+    share = devices.share(c.rays_per_step, "train.rays_per_step") if is_shared else c.rays_per_step
+    rays_per_pass = sizing.fitting_pass(
+        net, devices, share, c.rays_per_pass, frames=frames_at_once // devices.count
+    )
+    if not c.rays_per_pass and earlier_pass and share % earlier_pass == 0:
+        rays_per_pass = min(rays_per_pass, earlier_pass)
     networks = jax.eval_shape(net.init, jax.random.key(0)).keys()
     return Stepper(
         model=net,
@@ -99,10 +127,11 @@ def stepper(config: Config, net: Model, devices: Devices, earlier_pass: int = 0)
             decay_steps=c.lr_decay_steps,
         ),
         rays_per_step=c.rays_per_step,
-        rays_per_pass=sizing.fitting_pass(net, devices, share, wanted),
-        num_devices=devices.count,
-        axis=parallel.AXIS,
+        rays_per_pass=rays_per_pass,
+        num_devices=devices.count if is_shared else 1,
+        axis=parallel.AXIS if is_shared else None,
         shaper=UpdatePenalty(pull=c.update_pull),
+        emptiness=plans.emptiness(config),
     )
 
 
@@ -121,6 +150,11 @@ def broadcast(
       InvError: If the codec cannot store such params, or a file cannot say what it holds.
     """
     provenance = record.provenance(rig.fingerprint)
+    if config.data.frame_step != 1:
+        raise InvError(
+            f"data.frame_step={config.data.frame_step} leaves out frames, which a video does not; "
+            "set codec.name='' here, or data.frame_step=1"
+        )
     header = make.header(codec, params, config.to_dict(), rig, provenance)
     header.dump()
     codec.encoder(header.layout)
@@ -162,10 +196,13 @@ def trainer(
     """
     devices = Devices()
     old, stored = devices.from_main(lambda: (record.read(workdir), FrameStore(workdir).frames()))
-    config = captures.completed(record.definite(config, old), workdir)
+    config = captures.completed(record.definite(config, old), workdir, devices)
     net = model(config)
-    step = stepper(config, net, devices, old["rays_per_pass"] if old else 0)
     training = plans.of(config)
+    at_once = config.train.frames_at_once
+    lanes.frames_per_device(at_once, training, devices)
+    earlier_pass = old["rays_per_pass"] if old else 0
+    step = stepper(config, net, devices, earlier_pass, frames_at_once=at_once)
     initial, config = devices.from_main(
         lambda: initial_params(config, net, has_frames=bool(stored))
     )
@@ -174,6 +211,7 @@ def trainer(
     video_codec = make.for_training(config.codec)
     shots = _capture(config, net, training, step, workdir, devices, should_stop)
     record.check_capture(workdir, old, shots.fingerprint)
+    masks = _masks(config, training, shots, workdir, devices)
     video = None
     if video_codec is not None and devices.is_main:
         video = broadcast(config, workdir, video_codec, net, shots, initial, should_stop)
@@ -189,6 +227,7 @@ def trainer(
         stepper=step,
         devices=devices,
         recorder=recorder,
+        masks=masks,
         initial=initial,
         seed=config.train.seed,
         workdir=workdir,
@@ -215,6 +254,7 @@ def _settings(config: Config, training: Plan) -> Settings:
         image_cams=tuple(config.train.image_cams),
         dispatch_seconds=config.train.dispatch_seconds,
         from_decoded=config.codec.from_decoded,
+        frames_at_once=config.train.frames_at_once,
     )
 
 
@@ -239,6 +279,22 @@ def _capture(
     return shots
 
 
+def _masks(
+    config: Config, training: Plan, shots: Capture, workdir: pathlib.Path, devices: Devices
+) -> Masks | None:
+    """The masks of the training cameras, if the plan asks for them; all are there."""
+    if not training.wants_masks:
+        return None
+    masks = captures.masks_of(config, workdir, shots)
+
+    def check() -> None:
+        masks.check(list(shots.frames), shots.train_cams)
+        masks.to_train(shots.frames[0], shots.train_cams)  # the wrong way round, it is said now
+
+    devices.from_main(check)
+    return masks
+
+
 def _recorder(
     config: Config,
     net: Model,
@@ -251,7 +307,8 @@ def _recorder(
     store = journal = None
     if devices.is_main:
         store, journal = FrameStore(workdir, writable=True), Journal(workdir)
-    renderer = ViewRenderer(net, devices, sizing.rays_per_chunk(config, net, devices))
+    rays_per_chunk = sizing.rays_per_chunk(config, net, devices)
+    renderer = ViewRenderer(shown_model(config), devices, rays_per_chunk)
     recorder = Recorder(
         evaluator=Evaluator(renderer, shots, workdir, config.eval.step_picture),
         store=store,

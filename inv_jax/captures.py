@@ -10,11 +10,15 @@ import pathlib
 from collections.abc import Callable
 
 import ml_collections
+from absl import logging
 
 from inv_jax import sizing
 from inv_jax.data import capture as capture_lib
+from inv_jax.data import masks as masks_lib
 from inv_jax.data import records, synthetic
 from inv_jax.data.capture import Capture
+from inv_jax.data.masks import Masks
+from inv_jax.data.rig import Rig
 from inv_jax.models.base import Model
 from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError, Stopped
@@ -22,6 +26,8 @@ from inv_jax.types import InvError, Stopped
 Config = ml_collections.ConfigDict
 
 _FPS = 30.0  # of a folder of pictures
+_LEAST_PASS, _MOST_PASS = 64, 1024  # rays that any device can well take at once
+_FEW = 64  # at most one in so many pixels is left out of a step
 
 
 def folder_of(config: Config, workdir: pathlib.Path) -> pathlib.Path:
@@ -53,11 +59,30 @@ def of(config: Config, workdir: pathlib.Path, num_frames: int | None = None) -> 
         pixel_center=c.pixel_center,
         bd_factor=c.bd_factor,
         background=config.model.background,
+        frame_step=c.frame_step,
     )
 
 
-def completed(config: Config, workdir: pathlib.Path) -> Config:
+def masks_of(config: Config, workdir: pathlib.Path, rig: Rig) -> Masks:
+    """The masks of what moves, of the capture of `config.data`; none of them is read yet.
+
+    Raises:
+      InvError: If the settings cannot be right.
+    """
+    return masks_lib.open_masks(
+        masks_lib.pattern_in(folder_of(config, workdir), config.data.masks),
+        rig.camera_names,
+        rig.cameras.height,
+        rig.cameras.width,
+        polarity=config.data.mask_polarity,
+    )
+
+
+def completed(config: Config, workdir: pathlib.Path, devices: Devices) -> Config:
     """The config with what only the capture knows: how many pixels are all, how fast it is.
+
+    Where all pixels do not divide over the devices, or only into passes of a few, all are nearly
+    as many that do: the same with one frame at a time and with several.
 
     Raises:
       InvError: If that is asked for and the capture cannot be opened.
@@ -71,9 +96,28 @@ def completed(config: Config, workdir: pathlib.Path) -> Config:
         fps = opened.fps
     config = config.copy_and_resolve_references()
     with config.unlocked():
-        config.train.rays_per_step = config.train.rays_per_step or math.prod(size)
+        if not config.train.rays_per_step:
+            config.train.rays_per_step = _dividing(math.prod(size), devices.count)
         config.render.fps = config.render.fps or fps or _FPS
     return config
+
+
+def _dividing(pixels: int, devices: int) -> int:
+    """All of the pixels, or nearly all, so that each device can take its share in passes."""
+    share = pixels // devices
+    least = min(_LEAST_PASS, share)
+    if pixels % devices == 0 and any(share % n == 0 for n in range(least, _MOST_PASS + 1)):
+        return pixels
+    unit = 1  # a power of two that divides the share
+    while unit < _LEAST_PASS and 2 * unit * _FEW <= share:
+        unit *= 2
+    fitting = max(devices, pixels - pixels % (devices * unit))
+    logging.info(
+        "train.rays_per_step=0: %d of the %d pixels in each step, so that they divide over %d "
+        "devices in passes of %d or more; each step leaves out others",
+        *(fitting, pixels, devices, unit),
+    )
+    return fitting
 
 
 def for_training(

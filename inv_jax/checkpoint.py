@@ -1,11 +1,12 @@
 """Frames on disk, written with orbax so that a kill at any moment loses nothing that was there.
 
     WORKDIR/frames/000012/structure/   the frame's own params
-                          color/       only if they trained in this frame (or nowhere before it)
+                          color/       only if they trained in this frame (or nowhere before it);
+                                       so are static_structure/, static_color/, of a static field
                           optimizer/   only while this is the newest frame
                           metadata/    JSON: phase, steps, loss, ..., and `holds`: for each role,
                                        the frame whose folder has its params
-    WORKDIR/partial/                   the newest state within a frame
+    WORKDIR/partial/                   the newest state within each frame that is in training
     WORKDIR/intermediate/              params from within frames, where asked for, with what was
                                        measured of their pictures
 
@@ -85,7 +86,7 @@ def _one_line_errors(what: str, folder: pathlib.Path) -> Iterator[None]:
 
 
 class FrameStore:
-    """The stored frames of a run, and the newest state within a frame."""
+    """The stored frames of a run, and the newest state within each that is in training."""
 
     def __init__(self, workdir: pathlib.Path, *, writable: bool = False):
         """Opens a workdir's frames; `writable` creates the folders and removes torn writes."""
@@ -97,8 +98,8 @@ class FrameStore:
             items = (*params_lib.ROLES, _OPTIMIZER)
             self._frames = _manager(self._folder, items, None, create=writable)
         if writable:
-            self._partial = _manager(self._partial_folder, (_PARAMS, _OPTIMIZER), 1, create=True)
-        self._shared: dict[tuple[int, str], dict[str, np.ndarray]] = {}
+            self._partial = _manager(self._partial_folder, (_PARAMS, _OPTIMIZER), None, create=True)
+        self._shared: dict[str, tuple[int, dict[str, np.ndarray]]] = {}  # by role: holder, leaves
 
     def close(self) -> None:
         for manager in (self._frames, self._partial):
@@ -119,8 +120,9 @@ class FrameStore:
             return self._frames.restore(frame, args=args)[_METADATA]
 
     def color_id(self, frame: int) -> int:
-        """Number of the frame in which a frame's color params trained last."""
-        return int(self.metadata(frame)["holds"][params_lib.COLOR])
+        """Number of the frame in which what a frame shares with others trained last."""
+        holds = self.metadata(frame)["holds"]
+        return max(int(holds[role]) for role in params_lib.SHARED if role in holds)
 
     def params(self, frame: int) -> dict[str, Any]:
         """All params of a frame, as a nested dict of numpy arrays: its own and the shared ones."""
@@ -175,8 +177,9 @@ class FrameStore:
         with _one_line_errors(f"frame {frame}", self._folder):
             self._frames.save(frame, args=args, force=True)
         self._drop_old_optimizers(frame)
-        for number in self._partial.all_steps():  # they led to this frame
-            self._partial.delete(number)
+        for number in self._partial.all_steps():
+            if number // _STEPS_PER_FRAME <= frame:  # they led to this frame
+                self._partial.delete(number)
 
     # The state within a frame.
 
@@ -188,7 +191,7 @@ class FrameStore:
         optimizer: Leaves,
         metadata: Mapping[str, Any],
     ) -> None:
-        """Stores a state within a frame; the one before is dropped."""
+        """Stores a state within a frame; the frame's one before is dropped."""
         args = _save_args(
             {_PARAMS: params_lib.flatten(params), _OPTIMIZER: optimizer},
             {**metadata, "frame": frame, "step": step},
@@ -197,12 +200,20 @@ class FrameStore:
             number = frame * _STEPS_PER_FRAME + step
             if number not in self._partial.all_steps():
                 self._partial.save(number, args=args, force=True)
+            for other in self._partial.all_steps():
+                if other // _STEPS_PER_FRAME == frame and other != number:
+                    self._partial.delete(other)
 
-    def partial(self) -> tuple[dict[str, Any], Params, dict[str, np.ndarray]] | None:
-        """Metadata (with `frame` and `step`), params and optimizer of the newest state."""
-        number = self._partial.latest_step()
-        if number is None:
-            return None
+    def partial_frames(self) -> list[int]:
+        """Numbers of the frames that have a state within, in order."""
+        return sorted({number // _STEPS_PER_FRAME for number in self._partial.all_steps()})
+
+    def partial(self, frame: int) -> tuple[dict[str, Any], Params, dict[str, np.ndarray]]:
+        """Metadata (with `frame` and `step`), params and optimizer of a frame's newest state.
+
+        It is to be one of `partial_frames`.
+        """
+        number = max(n for n in self._partial.all_steps() if n // _STEPS_PER_FRAME == frame)
         with _one_line_errors("reading the newest state", self._partial_folder):
             args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
             metadata = self._partial.restore(number, args=args)[_METADATA]
@@ -268,18 +279,18 @@ class FrameStore:
         return self._folder / f"{frame:06d}"
 
     def _role(self, holder: int, role: str, keep: bool) -> dict[str, np.ndarray]:
-        if (holder, role) in self._shared:
-            return self._shared[holder, role]
+        if role in self._shared and self._shared[role][0] == holder:
+            return self._shared[role][1]
         leaves = self._read(self._frames, holder, role)
         if keep:  # shared by many frames, so read once
-            self._shared = {(holder, role): leaves}
+            self._shared[role] = holder, leaves
         return leaves
 
     def _read(self, manager: Any, number: int, item: str) -> dict[str, np.ndarray]:
         with _one_line_errors(f"reading {item} of {number}", self._folder):
             tree = manager.item_metadata(number)[item].tree
             as_numpy = ocp.checkpoint_utils.construct_restore_args(tree)
-            as_numpy = _map_leaves(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), as_numpy)
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), as_numpy)
             args = ocp.args.Composite(**{item: ocp.args.PyTreeRestore(restore_args=as_numpy)})
             return params_lib.flatten(manager.restore(number, args=args)[item])
 
@@ -287,10 +298,3 @@ class FrameStore:
         for number in self.frames():
             if number != newest:
                 shutil.rmtree(self._step_folder(number) / _OPTIMIZER, ignore_errors=True)
-
-
-def _map_leaves(function: Any, tree: Any) -> Any:
-    """Maps over a nested dict whose leaves may themselves be trees."""
-    if isinstance(tree, dict):
-        return {key: _map_leaves(function, value) for key, value in tree.items()}
-    return function(tree)

@@ -26,7 +26,10 @@ from inv_jax.types import InvError, Params
 
 STRUCTURE = "structure"  # stored for every frame
 COLOR = "color"  # shared by all frames once frozen
-ROLES = (STRUCTURE, COLOR)
+# The same layers of a field that shows what stands still; shared, too, once frozen.
+STATIC_ROLES = STATIC_STRUCTURE, STATIC_COLOR = "static_structure", "static_color"
+SHARED = (COLOR, *STATIC_ROLES)
+ROLES = (STRUCTURE, *SHARED)
 
 _MASKED = optax.MaskedNode()
 

@@ -1,9 +1,15 @@
 """The plan of a config, and the moments within its frames."""
 
+import dataclasses
+from typing import Any
+
 import ml_collections
 
+from inv_jax import params as params_lib
 from inv_jax.eval import pictures
-from inv_jax.train import plan
+from inv_jax.models import registry
+from inv_jax.train import plan, split_plan
+from inv_jax.train.losses import Emptiness
 from inv_jax.train.plan import Moments, Plan
 from inv_jax.types import InvError
 
@@ -28,6 +34,7 @@ def of(config: Config) -> Plan:
         raise InvError(
             "train.equal_steps=True is for a baseline from scratch; set train.scratch=True too"
         )
+    _check_split(config)
     if c.scratch and not c.equal_steps:
         if c.freeze_frame:
             raise InvError(
@@ -43,7 +50,54 @@ def of(config: Config) -> Plan:
         keep_optimizer=not c.reset_optimizer,
         is_shaped=c.update_pull > 0.0,
     )
-    return plan.equal_steps(incremental) if c.scratch else incremental
+    if c.scratch:
+        return plan.equal_steps(incremental)
+    return _split(config, incremental) if config.model.name == registry.SPLIT else incremental
+
+
+def _check_split(config: Config) -> None:
+    """Refuses settings of Split INV that would count for nothing."""
+    c = config.train
+    if c.equal_steps and config.data.frame_step != 1:
+        raise InvError(
+            f"train.equal_steps=True and data.frame_step={config.data.frame_step}: steps of frames "
+            "that are left out do not count; set data.frame_step=1"
+        )
+    if not config.split.pretraining:
+        return
+    if config.model.name != registry.SPLIT:
+        raise InvError(
+            f"split.pretraining=True trains the static field of model.name={registry.SPLIT!r}, and "
+            f"this is {config.model.name!r}"
+        )
+    if c.scratch or c.update_pull:
+        raise InvError(
+            "split.pretraining=True goes from frame to frame and pulls at nothing; set "
+            "train.scratch=False and train.update_pull=0.0"
+        )
+
+
+def _split(config: Config, incremental: Plan) -> Plan:
+    """The plan of a static and a dynamic field; see `split_plan`."""
+    c, shares = config.split, split_plan.Shares(**_fields(config.split, split_plan.Shares))
+    if c.pretraining:
+        return split_plan.pretraining(
+            first_frame=config.data.first_frame,
+            steps=config.train.steps,
+            keep_optimizer=not config.train.reset_optimizer,
+        )
+    has_static = bool(config.train.init_from) and params_lib.STATIC_COLOR in config.train.init_roles
+    return split_plan.with_shares(incremental, shares, has_static=has_static)
+
+
+def emptiness(config: Config) -> Emptiness:
+    """What Split INV adds to the loss where nothing moves."""
+    return Emptiness(rgb=config.split.empty_rgb, acc=config.split.empty_acc)
+
+
+def _fields(settings: Config, kind: type) -> dict[str, Any]:
+    """The settings that a dataclass has fields for."""
+    return {field.name: settings[field.name] for field in dataclasses.fields(kind)}
 
 
 def saves(config: Config) -> Moments:

@@ -9,12 +9,14 @@ import jax
 import ml_collections
 
 from inv_jax import build, captures, record, sizing
+from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError, Layout
 from inv_jax.codec.header import Header
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.data import rig as rig_lib
 from inv_jax.data.capture import Capture
+from inv_jax.data.masks import Masks
 from inv_jax.data.rig import Rig
 from inv_jax.models.base import Model
 from inv_jax.player.player import FrameSource, FromMain, Player
@@ -74,6 +76,15 @@ class Playback:
         return captures.folder_of(self.config, self.folder)
 
     @property
+    def masks(self) -> Masks:
+        """The masks of what moves in these images; they need not be there.
+
+        Raises:
+          InvError: If the settings do not say where the images are, or cannot be right.
+        """
+        return captures.masks_of(self.config, self.folder, self.rig)
+
+    @property
     def is_main(self) -> bool:
         """Whether this process is the one that writes."""
         return self.devices.is_main
@@ -104,7 +115,7 @@ def _open_workdir(workdir: pathlib.Path, data_path: str, devices: Devices) -> Pl
     source = FromMain(FrameStore(workdir), devices)
     num_frames = _num_frames(config, source.frames(), workdir)
     capture = captures.of(config, workdir, num_frames)
-    player = _player(config, build.model(config), source, devices)
+    player = _player(config, source, devices)
     return Playback(config, capture, source, player, devices, workdir, lambda: capture)
 
 
@@ -116,11 +127,11 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
         return videos[0].header
 
     header = devices.from_main(open_video)
-    config, model = model_of(header, str(path))
+    config, _ = model_of(header, str(path))
     config = _at(config, data_path)
     source = FromMain(videos[0] if videos else None, devices)
     num_frames = _num_frames(config, source.frames(), path)
-    player = _player(config, model, source, devices)
+    player = _player(config, source, devices)
 
     def open_capture() -> Capture:
         beside = config.data.layout == sizing.PROCEDURAL and (path.parent / "capture").is_dir()
@@ -165,7 +176,7 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
         config.eval.rays_per_chunk = 0  # as fits this machine, not the one it was made on
         model = build.model(config.lock())
         shapes = jax.eval_shape(model.init, jax.random.key(0))
-        if layouts != (Layout.of(shapes), Layout.of(shapes, "color")):
+        if layouts != (Layout.of(shapes), Layout.of(shapes, *params_lib.SHARED)):
             raise ValueError("the params are not those of the model")
         sizing.rays_per_chunk(config, model, Devices())
     except (InvError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -186,6 +197,7 @@ def _num_frames(config: Config, frames: list[int], path: pathlib.Path) -> int:
     return frames[-1] - config.data.first_frame + 1
 
 
-def _player(config: Config, model: Model, source: FrameSource, devices: Devices) -> Player:
+def _player(config: Config, source: FrameSource, devices: Devices) -> Player:
+    model = build.shown_model(config)
     renderer = ViewRenderer(model, devices, sizing.rays_per_chunk(config, model, devices))
     return Player(source, renderer)

@@ -17,12 +17,15 @@ from inv_jax.types import InvError
 
 Config = ml_collections.ConfigDict
 
-# Fields that may change between two starts of one run: they change no result (rays_per_pass: not
-# beyond rounding), or only append. That a moved capture is the same one is checked by itself.
-_FREE = (
+# Fields that may change between two starts of one run: they change no result (rays_per_pass,
+# frames_at_once: not beyond rounding), or only append. That a moved capture is the same one is
+# checked by itself.
+WITHOUT_EFFECT = (
     "data.path",
+    "data.masks",
     "data.num_frames",
     "train.rays_per_pass",
+    "train.frames_at_once",
     "train.save_every",
     "train.image_",
     "train.dispatch_seconds",
@@ -31,6 +34,9 @@ _FREE = (
 )
 # Fields younger than some runs, with what those runs did: group, name, value.
 _YOUNGER = (
+    ("data", "frame_step", 1),
+    ("data", "masks", ""),
+    ("data", "mask_polarity", "dynamic"),
     ("model", "precision", "float32"),
     ("model", "name", "nerf"),
     ("model", "activation", "relu"),
@@ -39,6 +45,15 @@ _YOUNGER = (
     ("model", "fourier_features", 256),
     ("model", "fourier_scale", 10.0),
     ("model", "fourier_seed", 0),
+    ("model", "blend", "softmax"),
+    ("split", "pretraining", False),
+    ("split", "dynamic_first", 0.5),
+    ("split", "both_last", 0.25),
+    ("split", "static_chance", 0.5),
+    ("split", "dynamic_chance", 0.75),
+    ("split", "empty_rgb", 0.01),
+    ("split", "empty_acc", 0.003),
+    ("train", "frames_at_once", 1),
     ("train", "equal_steps", False),
     ("train", "update_pull", 0.0),
     ("train", "init_roles", ["structure", "color"]),
@@ -206,7 +221,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
     found = []
     for name in sorted(old.keys() | new.keys()):
         path = prefix + name
-        if path.startswith(_FREE):
+        if path.startswith(WITHOUT_EFFECT):
             continue
         mine, theirs = new.get(name, "absent"), old.get(name, "absent")
         if isinstance(mine, dict) and isinstance(theirs, dict):

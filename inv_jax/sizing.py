@@ -20,7 +20,9 @@ PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
 _CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
 
 
-def fitting_pass(model: Model, devices: Devices, share: int, wanted: int = 0) -> int:
+def fitting_pass(
+    model: Model, devices: Devices, share: int, wanted: int = 0, frames: int = 1
+) -> int:
     """Rays through the network at once on a device.
 
     Args:
@@ -28,6 +30,7 @@ def fitting_pass(model: Model, devices: Devices, share: int, wanted: int = 0) ->
       devices: Its devices.
       share: Rays that each of them takes of a step.
       wanted: The config's; 0 chooses what the hardware likes.
+      frames: That train on a device at once, a pass of each beside the others; 0 is 1.
 
     Raises:
       InvError: If `wanted` does not divide the share.
@@ -39,7 +42,7 @@ def fitting_pass(model: Model, devices: Devices, share: int, wanted: int = 0) ->
                 f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
             )
         return min(wanted, share)
-    most = max(_fitting_rays(model, devices, is_training=True), 1)
+    most = max(_fitting_rays(model, devices, is_training=True, frames=frames), 1)
     best = max(n for n in range(1, share + 1) if share % n == 0 and n <= most)
     if best * 4 <= min(most, share):
         logging.warning(
@@ -81,7 +84,9 @@ def memory_need(
         rays_per_pass=rays_per_pass,
         rays_per_chunk=min(rays_per_chunk(config, model, devices), size[1] * size[2]),
         frame_pixels=math.prod(size),
+        frames=max(1, config.train.frames_at_once // devices.count),
         itemsize=count_lib.itemsize(model.precision),
+        has_regions=training.wants_masks,
     )
 
 
@@ -114,16 +119,23 @@ def check_memory(
     Raises:
       InvError: With the setting to change.
     """
-    share = max(1, config.train.rays_per_step // devices.count)
+    at_once = config.train.frames_at_once
+    share = max(1, config.train.rays_per_step // (devices.count if at_once == 1 else 1))
     chunk = min(rays_per_chunk(config, model, devices), size[1] * size[2])
     if config.data.layout == PROCEDURAL:
         pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
     else:
         pixels = memory.Lever("data.factor", config.data.factor, "pixels", power=-2)
+    fewer = [
+        memory.Lever("train.frames_at_once", at_once, part, 1)
+        for part in ("activations", "moments", "pixels")
+        if at_once > devices.count
+    ]
     memory.check_fits(
         memory_need(config, training, model, devices, rays_per_pass, size),
         available_memory(devices),
         [
+            *fewer,
             pixels,
             memory.Lever("train.rays_per_pass", rays_per_pass, "activations", 1, divides=share),
             memory.Lever("eval.rays_per_chunk", chunk, "image", power=1),
@@ -133,11 +145,13 @@ def check_memory(
     )
 
 
-def _fitting_rays(model: Model, devices: Devices, *, is_training: bool = False) -> int:
+def _fitting_rays(
+    model: Model, devices: Devices, *, is_training: bool = False, frames: int = 1
+) -> int:
     """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
     networks = model.work(params_lib.ROLES).networks
     limit = devices.memory_bytes()
     if devices.platform == "cpu" or limit is None:
         return _CACHE_BYTES // (4 * max(network.widest for network in networks))
     layers = max(len(network.maps) for network in networks) + 1 if is_training else 5
-    return limit // 4 // (4 * layers * sum(network.widest for network in networks))
+    return limit // 4 // max(frames, 1) // (4 * layers * sum(n.widest for n in networks))

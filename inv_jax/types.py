@@ -45,6 +45,7 @@ class Batch:
     inputs: Any  # what the model's `inputs` makes: `Rays` of a radiance field, say
     target: Array  # (b, 3) colors in [0, 1]
     ids: Array  # (b,) int32, place of each row in the whole step's batch, over all devices
+    is_dynamic: Array | None = None  # (b,) bool, whether its pixel shows what moves; None: unknown
 
 
 @struct.dataclass
@@ -77,11 +78,20 @@ class Cameras:
 
 
 @struct.dataclass
+class Regions:
+    """The pixels of a frame's training cameras, sorted by what they show."""
+
+    order: Array  # (N * H * W,) int32, pixels of the static background, then those that move
+    num_static: Array  # () int32, how many of them are static
+
+
+@struct.dataclass
 class Frame:
     """The images of one frame, one per camera, as they are on disk."""
 
     images: Array  # (N, H, W, 3) uint8
     index: Array  # () int32, the frame's number
+    regions: Regions | None = None  # where there are masks, and training asks for them
 
 
 @struct.dataclass
@@ -94,6 +104,8 @@ class Rendering:
     depth: Array | None = None  # (*b,) expected distance along the ray, in the ray's units
     disparity: Array | None = None  # (*b,) 1 / depth of what was hit; 0 on an empty ray
     weights: Array | None = None  # (*b, S) compositing weights
+    # Where several fields are blended: what each of them shows alone, by name.
+    layers: dict[str, Rendering] | None = None
 
 
 Predictions = dict[str, Rendering]  # by network, in order; the last one is the picture

@@ -11,8 +11,8 @@ Both files are rewritten after each bench, so that a killed call leaves what it 
 On a GPU: the step at 1,024, 4,096 and 16,384 rays, unfrozen and frozen, in float32, TF32 and
 bfloat16; a trace of it; an image of 1352x1014 in each precision; a whole frame of 10,000 steps at
 the original's settings, with the gaps to the frames that follow; the 2D networks; memory over
-frames; scaling, if there are several GPUs. The capture for them is rendered by the host's cores
-meanwhile; where these are what is measured, before.
+frames; several frames from scratch at once; scaling, if there are several GPUs. The capture for
+them is rendered by the host's cores meanwhile; where these are what is measured, before.
 """
 
 import dataclasses
@@ -69,6 +69,7 @@ def gpu_tasks(capture: pathlib.Path, out: pathlib.Path, devices: int) -> list[Ta
         Task("step_large", "bench_step.py", ("--rays=4096,16384", *step), 150, True),
         Task("image", "bench_image.py", ("--rounds=3", "--seconds=0.3", "--rays=all"), 60, True),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 60, needs_capture=True),
+        Task("frames", "bench_frames.py", (f"--at_once={4 * devices}",), 60),
     ]
     if devices > 1:
         tasks.append(Task("scaling", "bench_scaling.py", (), 120))
@@ -101,6 +102,7 @@ def cpu_tasks(capture: pathlib.Path, out: pathlib.Path) -> list[Task]:
         Task("pipeline", "bench_pipeline.py", (theatre, "--frames=3"), 170, needs_capture=True),
         Task("scaling", "bench_scaling.py", ("--width=64", "--rounds=2"), 110),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 90, needs_capture=True),
+        Task("frames", "bench_frames.py", ("--at_once=4", "--kinds=image", "--rounds=2"), 60),
     ]
 
 

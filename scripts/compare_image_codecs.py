@@ -97,19 +97,23 @@ def jpeg(truth: Pictures) -> Iterator[dict]:
 def h264(truth: Pictures) -> Iterator[dict]:
     """A row for each constant rate factor: the sequence as a video."""
     height, width = truth[0].shape[:2]
+    margins = ((0, height % 2), (0, width % 2), (0, 0))  # 4:2:0 takes even sizes alone
+    padded = [np.pad(picture, margins, mode="edge") for picture in truth]
     for crf in _CRFS.value:
         file = io.BytesIO()
         with av.open(file, "w", format="h264") as container:
             options = {"crf": crf, "preset": "slow", "g": str(len(truth))}
             stream = container.add_stream("libx264", rate=30, options=options)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for picture in truth:
+            stream.height, stream.width = padded[0].shape[:2]
+            stream.pix_fmt = "yuv420p"
+            for picture in padded:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
             container.mux(stream.encode(None))
         size = len(file.getvalue())
         file.seek(0)
         with av.open(file, format="h264") as container:
-            decoded = [frame.to_ndarray(format="rgb24") / 255.0 for frame in container.decode()]
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode()]
+        decoded = [frame[:height, :width] / 255.0 for frame in frames]
         yield {
             "kind": "H.264",
             "setting": crf,

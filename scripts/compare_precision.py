@@ -134,8 +134,8 @@ class Run:
         Raises:
           Stopped: When the time is over.
         """
-        found = self._store.partial()
-        partial = None if found is None else resume.Partial(*found)
+        found = [resume.Partial(*self._store.partial(f)) for f in self._store.partial_frames()]
+        partial = found[-1] if found else None
         rows = [] if partial is None else list(partial.metadata["rows"])
         if partial is not None and partial.metadata["config"] != self._config:
             raise InvError("the workdir has results of other settings; choose another --workdir")

@@ -146,10 +146,10 @@ def test_a_frame_of_the_full_network_costs_its_params_and_little_more(tmp_path):
 
 
 def test_the_newest_state_within_a_frame_replaces_the_one_before(store, tmp_path):
-    assert store.partial() is None
+    assert store.partial_frames() == []
     for step in (100, 200):
         store.save_partial(3, step, _params(step), _optimizer(step), {"seconds": step / 10})
-    metadata, params, optimizer = store.partial()
+    metadata, params, optimizer = store.partial(3)
     assert metadata == {"frame": 3, "step": 200, "seconds": 20.0}
     _assert_same(params, _params(200))
     _assert_same(params_lib.nest(optimizer), params_lib.nest(_optimizer(200)))
@@ -160,19 +160,29 @@ def test_the_newest_state_within_a_frame_replaces_the_one_before(store, tmp_path
 def test_a_state_is_stored_once(store):
     store.save_partial(3, 100, _params(1), _optimizer(1), {})
     store.save_partial(3, 100, _params(2), _optimizer(2), {})
-    _assert_same(store.partial()[1], _params(1))
+    _assert_same(store.partial(3)[1], _params(1))
 
 
 def test_a_stored_frame_ends_the_states_that_led_to_it(store):
     store.save_partial(1, 100, _params(1), _optimizer(1), {})
     store.save(1, _params(2), _optimizer(2), trained=_BOTH, metadata={})
-    assert store.partial() is None
+    assert store.partial_frames() == []
+
+
+def test_frames_in_training_at_once_have_a_state_each(store):
+    for frame, step in ((2, 100), (3, 50), (2, 200)):
+        store.save_partial(frame, step, _params(step), _optimizer(step), {})
+    assert store.partial_frames() == [2, 3]
+    assert [store.partial(frame)[0]["step"] for frame in (2, 3)] == [200, 50]
+    store.save(2, _params(2), _optimizer(2), trained=_BOTH, metadata={})
+    assert store.partial_frames() == [3]
+    _assert_same(store.partial(3)[1], _params(50))
 
 
 def test_params_kept_for_study_are_no_state_to_go_on_from(store, tmp_path):
     for step in (100, 200, 200):
         store.save_intermediate(2, step, _params(step))
-    assert store.partial() is None
+    assert store.partial_frames() == []
     assert store.frames() == []
     folders = sorted(path.name for path in (tmp_path / "intermediate").iterdir())
     assert folders == ["2000000100", "2000000200"]

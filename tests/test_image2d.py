@@ -14,6 +14,7 @@ from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.player.video import write_video
+from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
 
 HEIGHT, WIDTH, FRAMES = 16, 24, 3  # of `image_clip`
@@ -118,7 +119,7 @@ def test_the_rate_of_a_file_is_the_videos(clip, tmp_path):
     write_video(path, [picture(clip, frame) for frame in range(1, 4)], 12.0)
     config = image2d.get_config()
     config.data.path = str(path)
-    made = captures.completed(config, tmp_path)
+    made = captures.completed(config, tmp_path, Devices())
     assert (made.render.fps, made.train.rays_per_step) == (12.0, HEIGHT * WIDTH)
 
 

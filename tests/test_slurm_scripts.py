@@ -162,6 +162,16 @@ def test_restarts_that_store_something_go_on(slurm, submit, tmp_path, folder):
     assert slurm.lines("scontrol") == ["requeue 7"] * 8
 
 
+def test_a_state_of_any_frame_in_training_is_progress(slurm, submit, tmp_path):
+    states = tmp_path / "run" / "partial"
+    (states / "5000000002").mkdir(parents=True)
+    for step in range(6):
+        (states / f"200000000{step}").mkdir()
+        submit(STATUS=138)
+        (states / f"200000000{step}").rmdir()
+    assert slurm.lines("scontrol") == ["requeue 7"] * 6
+
+
 def test_a_write_that_was_cut_off_is_no_progress(slurm, submit, tmp_path):
     for count in range(5):
         submit(STATUS=138)

@@ -35,9 +35,10 @@ class Layout:
     shapes: tuple[tuple[str, tuple[int, ...]], ...]  # (path, shape), in order
 
     @classmethod
-    def of(cls, params: Params, role: str = params_lib.STRUCTURE) -> "Layout":
-        """The leaves of one role, in the order of the tree."""
-        leaves = params_lib.flatten(params_lib.select(params, [role]))
+    def of(cls, params: Params, *roles: str) -> "Layout":
+        """The leaves of some roles, those of a frame's own by default, in the order of the tree."""
+        wanted = roles or (params_lib.STRUCTURE,)
+        leaves = params_lib.flatten(params_lib.select(params, wanted))
         return cls(tuple((path, tuple(leaf.shape)) for path, leaf in leaves.items()))
 
     @property

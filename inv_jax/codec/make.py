@@ -12,7 +12,7 @@ from inv_jax.codec.gauge import RayGauge
 from inv_jax.codec.header import Header
 from inv_jax.data.rig import Rig
 from inv_jax.models.base import Model
-from inv_jax.params import COLOR
+from inv_jax.params import SHARED
 from inv_jax.types import InvError, Params
 
 
@@ -84,7 +84,7 @@ def header(
         codec=codec.name,
         settings=codec.settings(),
         layout=Layout.of(params),
-        color_layout=Layout.of(params, COLOR),
+        color_layout=Layout.of(params, *SHARED),
         config=config,
         rig=rig,
         frame_rate=float(config["render"]["fps"]),

@@ -3,8 +3,11 @@
     inv-jax eval --workdir=runs/demo                    the held-out cameras, by all that can be had
     inv-jax eval --workdir=video.inv --data_path=CAPTURE --cams=0,3 --metrics=psnr,flip
 
+    inv-jax eval --workdir=runs/demo --metrics=psnr,psnr_dynamic,psnr_static
+
 LPIPS takes a file of weights that `scripts/convert_lpips.py` makes; `eval/flicker.py` says what
-flicker is.
+flicker is. `psnr_dynamic` is PSNR over the pixels that the capture's masks call dynamic in that
+frame, `psnr_static` over the others.
 """
 
 import pathlib
@@ -31,6 +34,7 @@ USAGE = (
 REQUIRED = flagged.WORKDIR
 
 NAMES = (*measures.NAMES, "flicker")
+Missing = Sequence[tuple[int, int]]  # masks, by frame and camera
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
@@ -58,6 +62,7 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         flag_values=values,
     )
     flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
+    flagged.define_masks(values)
     flagged.define_stored_frames(values)
     flagged.define_processes(values)
 
@@ -71,11 +76,11 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     if out is not None and out.is_dir():
         raise InvError(f"--out={out} is a folder; give a file, as {out / 'table.json'}")
     flagged.join_processes(values)
-    playback = open_playback(flagged.workdir(values), values.data_path)
+    playback = flagged.with_masks(open_playback(flagged.workdir(values), values.data_path), values)
     capture = playback.capture
     cams = flagged.select_cams(values.cams, capture.train_cams, capture.test_cams)
     frames = flagged.select_frames(playback.player.frames, values.frames)
-    measured, flickers = Measures({}), {}
+    measured, flickers, missing = Measures({}), {}, []
     if playback.is_main:
         if out is not None:  # what cannot be written fails before it is measured
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -84,14 +89,17 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
             raise InvError(f"--metrics={','.join(names)}: there is nothing to measure")
         if "flicker" in names:
             static = flicker.static_pixels(
-                capture, playback.capture_folder, cams, frames, values.static_range
+                capture, playback.masks, cams, frames, values.static_range
             )
             flickers = {cam: Flicker(pixels) for cam, pixels in static.items()}
-    rows = evaluate(playback, cams, frames, measured, flickers)
+        if measured.wants_masks:
+            missing = playback.masks.missing(frames, cams)
+    rows = evaluate(playback, cams, frames, measured, flickers, missing)
     if playback.is_main:
         print(_table(rows))
-        notes = _missing(rows, measured, capture) + _flicker_notes(rows, flickers)
-        for note in [*_trained_on(capture, cams), *notes]:
+        notes = _trained_on(capture, cams) + _too_small(rows, measured, capture)
+        notes += _unmasked(rows, measured, playback, missing) + _flicker_notes(rows, flickers)
+        for note in notes:
             print(note)
         if out is not None:
             report.write_json(out, rows)
@@ -105,6 +113,7 @@ def evaluate(
     frames: Sequence[int],
     measured: Measures,
     flickers: dict[int, Flicker],
+    missing: Missing = (),
 ) -> list[dict[str, Any]]:
     """Measures stored frames against the capture's images.
 
@@ -116,6 +125,7 @@ def evaluate(
       frames: Stored frames, in order.
       measured: What is measured of each picture.
       flickers: By camera; empty to leave flicker out.
+      missing: Frames and cameras that there are no masks of.
 
     Returns:
       A row for each frame and camera, with what was measured by name.
@@ -128,7 +138,10 @@ def evaluate(
             if images is None:
                 continue
             row = {"frame": frame, "cam": cam, "held_out": cam in capture.test_cams}
-            row |= measured(view.rgb, images[place])
+            is_dynamic = None
+            if measured.wants_masks and (frame, cam) not in missing:
+                is_dynamic = playback.masks.load(frame, [cam])[0]
+            row |= measured(view.rgb, images[place], is_dynamic)
             if measured.lpips_net:
                 row["lpips_net"] = measured.lpips_net
             if cam in flickers:
@@ -158,18 +171,38 @@ def _trained_on(capture: Capture, cams: Sequence[int]) -> list[str]:
     return [f"trained on, not held out: {', '.join(names)}"] if names else []
 
 
-def _missing(rows: Sequence[dict[str, Any]], measured: Measures, capture: Capture) -> list[str]:
-    """Why a metric that was asked for is not in the table."""
+def _too_small(rows: Sequence[dict[str, Any]], measured: Measures, capture: Capture) -> list[str]:
+    """Why a metric that was asked for is not in the table: its windows do not fit."""
     size = f"{capture.cameras.width}x{capture.cameras.height}"
     wanted = {"ssim": metrics.SSIM_WINDOW, "ms_ssim": metrics.MS_SSIM_SIDE}
     notes = []
-    for name in measured.names:
+    for name in (name for name in measured.names if name not in measures.MASKED):
         if all(row[name] is None for row in rows):
             side = f" (sides of {wanted[name]} pixels or more)" if name in wanted else ""
             notes.append(
                 f"{report.quantity(name).label}: images of {size} are too small for it{side}"
             )
     return notes
+
+
+def _unmasked(
+    rows: Sequence[dict[str, Any]], measured: Measures, playback: Playback, missing: Missing
+) -> list[str]:
+    """Why there are no numbers of dynamic or static pixels."""
+    names = [name for name in measured.names if name in measures.MASKED]
+    labels = {name: report.quantity(name).label for name in names}
+    if names and missing:
+        masks, others = playback.masks, len(missing) - 1
+        more = f" and {others} more" if others else ""
+        return [
+            f"{', '.join(labels.values())}: there is no {masks.name(*missing[0])}{more}, as "
+            f"{masks.path(*missing[0])}; make them with inv-jax masks, or give --masks"
+        ]
+    return [
+        f"{labels[name]}: the masks have no such pixel"
+        for name in names
+        if all(row[name] is None for row in rows)
+    ]
 
 
 def _flicker_notes(rows: Sequence[dict[str, Any]], flickers: dict[int, Flicker]) -> list[str]:

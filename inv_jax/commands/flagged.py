@@ -1,11 +1,14 @@
 """Flags that several commands have, and what they mean."""
 
+import dataclasses
 import os
 import pathlib
 
 from absl import flags, logging
 from ml_collections import config_flags
 
+from inv_jax.data import masks
+from inv_jax.playback import Playback
 from inv_jax.train import hosts
 from inv_jax.types import InvError
 
@@ -87,6 +90,35 @@ def define_data_path(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "data_path", "", "The capture's folder, if it has moved since.", flag_values=values
     )
+
+
+def define_masks(values: flags.FlagValues) -> None:
+    """`--masks` and `--mask_polarity`, of commands that measure; see `with_masks`."""
+    flags.DEFINE_string(
+        "masks",
+        "",
+        "Masks of what moves, as data.masks: a pattern in the capture's folder, or a folder; "
+        "empty: those of the run.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "mask_polarity",
+        None,
+        masks.POLARITIES,
+        "What non-zero means in masks; default: as the run.",
+        flag_values=values,
+    )
+
+
+def with_masks(playback: Playback, values: flags.FlagValues) -> Playback:
+    """The playback with the masks that the flags of `define_masks` name."""
+    if not values.masks and values.mask_polarity is None:
+        return playback
+    config = playback.config.copy_and_resolve_references()
+    with config.unlocked():
+        config.data.masks = values.masks or config.data.masks
+        config.data.mask_polarity = values.mask_polarity or config.data.mask_polarity
+    return dataclasses.replace(playback, config=config.lock())
 
 
 def define_frames(values: flags.FlagValues) -> None:

@@ -12,6 +12,7 @@ from inv_jax import build, captures, plans, sizing
 from inv_jax import params as params_lib
 from inv_jax.cost import count, disk, machine, trial, words
 from inv_jax.models.base import Model
+from inv_jax.train import lanes
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Phase
 from inv_jax.types import InvError
@@ -57,11 +58,14 @@ class Forecast:
           InvError: If the config cannot be right. That the capture is not there is no mistake,
             unless all its pixels make a step.
         """
-        config = captures.completed(config, workdir)
+        config = captures.completed(config, workdir, devices)
         self._config, self._devices, self._workdir = config, devices, workdir
         self._model: Model = build.model(config)
-        self._step = build.stepper(config, self._model, devices)
+        at_once = config.train.frames_at_once
+        self._step = build.stepper(config, self._model, devices, frames_at_once=at_once)
         self._plan = plans.of(config)
+        lanes.frames_per_device(at_once, self._plan, devices)
+        self._side_by_side = devices.count if at_once > 1 else 1  # frames on devices of their own
         c = config.data
         self._size = sizing.planned_frame(config)
         self._frames = range(
@@ -103,15 +107,16 @@ class Forecast:
         if self._missing:
             what = f"not opened: {self._missing}\ntaken instead: {what}"
         yield "capture", what
-        structure, color = (count.num_params(self._model, (role,)) for role in params_lib.ROLES)
+        structure = count.num_params(self._model, (params_lib.STRUCTURE,))
+        shared = count.num_params(self._model, params_lib.SHARED)
         yield "structure", f"{structure:,} params, a frame's own"
-        yield "color", f"{color:,} params, shared once they are frozen"
+        yield "color", f"{shared:,} params, shared once they are frozen"
         native = machine.is_native(self.precision, jax.local_devices()[0])
         yield "precision", self.precision + ("" if native else ", which the hardware lacks")
         step = self._step
         yield (
             "rays a step",
-            f"{step.rays_per_step}; {step.rays_per_step // self._devices.count} a device, "
+            f"{step.rays_per_step}; {step.rays_per_step // step.num_devices} a device, "
             f"{step.rays_per_pass} of them at once",
         )
         yield from self._memory_rows()
@@ -140,7 +145,7 @@ class Forecast:
         if rates is not None:
             phases = self._tried(phases)
         for one in phases:
-            flops = words.quantity(one.cost.flops * self._devices.count, "FLOP")
+            flops = words.quantity(one.cost.flops * self._step.num_devices, "FLOP")
             steps = round(one.steps / one.frames)
             about = "about " if one.phase.more_steps else ""
             yield one.phase.name, f"{one.frames} frames of {about}{steps:,} steps, {flops} a step"
@@ -162,7 +167,7 @@ class Forecast:
             if steps:
                 cost = count.step(
                     self._model,
-                    rays=self._step.rays_per_step // self._devices.count,
+                    rays=self._step.rays_per_step // self._step.num_devices,
                     rays_per_pass=self._step.rays_per_pass,
                     roles=one.roles,
                     itemsize=count.itemsize(self.precision),
@@ -172,7 +177,8 @@ class Forecast:
 
     def _tried(self, phases: Sequence[_PhaseCost]) -> list[_PhaseCost]:
         """Times the real step of each phase; later ones are scaled if the first takes long."""
-        placed = self._devices.replicate(trial.random_frame(*self._size))
+        size, masks = self._size, self._plan.wants_masks
+        placed = self._devices.replicate(trial.random_frame(*size, has_regions=masks))
         timed: list[_PhaseCost] = []
         start = time.perf_counter()
         for one in phases:
@@ -181,7 +187,8 @@ class Forecast:
                 seconds = (first.seconds or 0.0) * one.cost.flops / first.cost.flops
                 timed.append(dataclasses.replace(one, seconds=seconds, is_scaled=True))
                 continue
-            step = trial.Trial(self._step, self._devices, one.phase.roles, *placed)
+            phase = one.phase
+            step = trial.Trial(self._step, self._devices, phase.roles, *placed, phase.mixture)
             step.seconds(1)
             enough = max(1, min(1000, round(_STEP_SECONDS / step.seconds(1))))
             timed.append(dataclasses.replace(one, seconds=step.seconds(enough)))
@@ -194,7 +201,7 @@ class Forecast:
 
     def _video(self, phases: Sequence[_PhaseCost]) -> str:
         """Time of all frames; of the views, as if they were rendered at the rate of a step."""
-        training = sum((one.seconds or 0.0) * one.steps for one in phases)
+        training = sum((one.seconds or 0.0) * one.steps for one in phases) / self._side_by_side
         last = phases[-1]
         view = count.image(
             self._model,
@@ -202,7 +209,7 @@ class Forecast:
             rays_per_chunk=sizing.rays_per_chunk(self._config, self._model, self._devices),
             itemsize=count.itemsize(self.precision),
         )
-        step_flops = last.cost.flops * self._devices.count
+        step_flops = last.cost.flops * self._devices.count  # of all devices, in the same time
         views = len(self._frames) * view.flops / step_flops * (last.seconds or 0.0)
         return f"{words.duration(training)} of training, about {words.duration(views)} of views"
 
@@ -215,8 +222,10 @@ class Forecast:
             roles=max(trained, key=len),
             view_pixels=self._size[1] * self._size[2],
             saves_within=self._config.train.save_every > 0,
+            frames_at_once=self._config.train.frames_at_once,
         )
-        coloring = sum(one.frames for one in phases if params_lib.COLOR in one.phase.roles)
+        shared = set(params_lib.SHARED)
+        coloring = sum(one.frames for one in phases if shared & set(one.phase.roles))
         coloring = max(coloring, 1)  # the first frame holds them in any case
         yield "structure", f"{words.size(stored.frame)} a frame"
         yield "color", f"{words.size(stored.color)} in each of {coloring} frames"

@@ -1,32 +1,40 @@
-"""`inv-jax play`: a neural video from a file or a web server, and how well it came through."""
+"""`inv-jax play`: a neural video from a run, a file or a web server, and how well it came through.
+
+    inv-jax play mine.inv --window
+    inv-jax play https://HOST/concert --live --out=concert.mp4
+    inv-jax play runs/split --window --layer=dynamic
+
+Where several fields are blended, the window shows any of them while it plays (`stream/screens.py`).
+"""
 
 import contextlib
+import dataclasses
+import functools
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import numpy as np
 from absl import flags
 
 from inv_jax import playback as playback_lib
 from inv_jax import sizing
 from inv_jax.codec.header import Header
 from inv_jax.commands.stop import Stop
-from inv_jax.eval import pictures
-from inv_jax.player import paths
+from inv_jax.player import outputs, paths
+from inv_jax.player.outputs import Painter
 from inv_jax.player.player import FromMain, Player
-from inv_jax.render.view import ViewRenderer
+from inv_jax.render.view import View, ViewRenderer
 from inv_jax.stream import opening, screens
 from inv_jax.stream.feed import Wanted
 from inv_jax.stream.report import Report
 from inv_jax.stream.screens import Picture
 from inv_jax.stream.session import Session, Shown
 from inv_jax.train.parallel import Devices
-from inv_jax.types import InvError
+from inv_jax.types import InvError, Stopped
 
-USAGE = "FILE|FOLDER|URL [--out=video.mp4|FOLDER] [--window] [--live]"
+USAGE = "RUN|FILE|FOLDER|URL [--out=video.mp4|FOLDER] [--window] [--layer=dynamic] [--live]"
 POSITIONAL = "video"
-REQUIRED = {"video": "give an .inv file, a published folder, or the address of one"}
+REQUIRED = {"video": "give a run, an .inv file, a published folder, or the address of one"}
 
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
@@ -34,13 +42,21 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string(
         "video",
         None,
-        "An .inv file, a published folder or its manifest.json; or the address of one.",
+        "A run's folder, an .inv file, a published folder or its manifest.json; or the address of "
+        "one.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "out", "", "Writes a video (.mp4, .gif), or PNGs into a folder.", flag_values=values
     )
     flags.DEFINE_bool("window", False, "Shows it in a window.", flag_values=values)
+    flags.DEFINE_string(
+        "layer",
+        "rgb",
+        "What is shown, as of inv-jax render --outputs: rgb, depth, acc; where several fields are "
+        "blended also static, dynamic, dynamic_acc, ...",
+        flag_values=values,
+    )
     flags.DEFINE_enum("path", "spiral", ["spiral", "test"], "Camera path.", flag_values=values)
     flags.DEFINE_string(
         "frames", "", "Frames, as FIRST:LAST, both included; empty: all.", flag_values=values
@@ -69,8 +85,13 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     began = time.monotonic()
     wanted = wanted_of(values)
     feed = opening.open_feed(values.video, wanted)
-    pictures_of = Pictures(feed.header, values) if values.out or values.window else None
     window = screens.Window(values.video) if values.window else None
+
+    def should_stop() -> bool:  # also what keeps the window alive
+        return stop() or (window is not None and window.should_close())
+
+    has_pictures = values.out or values.window
+    pictures_of = Pictures(feed.header, values, should_stop) if has_pictures else None
     stop.install()
     session = Session(
         feed,
@@ -78,7 +99,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
         is_paced=not values.out,
         buffer_seconds=values.buffer,
         start_seconds=min(0.5, values.buffer),
-        should_stop=lambda: stop() or (window is not None and window.should_close()),
+        should_stop=should_stop,
     )
     with contextlib.closing(session.play()) as shown:
         if pictures_of is None:
@@ -129,8 +150,8 @@ def wanted_of(values: flags.FlagValues) -> Wanted:
 class Pictures:
     """Renders what a session shows."""
 
-    def __init__(self, header: Header, values: flags.FlagValues):
-        """Makes the model.
+    def __init__(self, header: Header, values: flags.FlagValues, should_stop: Callable[[], bool]):
+        """Makes the model; `should_stop` is asked between parts of a picture.
 
         Raises:
           InvError: If the video's settings do not fit together.
@@ -142,16 +163,36 @@ class Pictures:
         renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
         self._player = Player(FromMain(None, devices), renderer)  # it looks at what comes
         self._cameras = paths.track(header.rig, values.path).cameras
+        self._painter, self._output = Painter(header.rig), values.layer
+        self._should_stop = should_stop
 
     def along(self, shown: Iterator[Shown]) -> Iterator[Picture]:
-        """Pictures, frame number t from camera t of the path; those of lost frames stand still."""
-        pixels: np.ndarray | None = None
+        """Pictures, frame number t from camera t of the path; those of lost frames stand still.
+
+        Raises:
+          InvError: If they have no such layer.
+        """
+        picture: Picture | None = None
         for item in shown:
-            if pixels is None or not item.is_held:
+            if picture is None or not item.is_held:
                 cam = item.source_frame % self._cameras.num_cams
-                view = self._player.look(item.params, self._cameras, cam)
-                pixels = pictures.to_uint8(view.rgb)
-            yield Picture(item.frame, pixels, item.is_held)
+                try:
+                    view = self._player.look(item.params, self._cameras, cam, self._should_stop)
+                except Stopped:
+                    return
+                picture = self._picture(view)
+            yield dataclasses.replace(picture, frame=item.frame, is_held=item.is_held)
+
+    def _picture(self, view: View) -> Picture:
+        offered = outputs.offered(view)
+        outputs.check([self._output], offered, "--layer")
+        return Picture(
+            frame=0,
+            is_held=False,
+            paint=functools.cache(lambda name: self._painter.paint(view, [name])[0]),
+            output=self._output,
+            choices=offered if view.layers else (),
+        )
 
 
 def _print(report: Report, path: str) -> None:

@@ -1,14 +1,15 @@
-"""`inv-jax render`: videos of stored frames along a camera path: colors, depth, opacity.
+"""`inv-jax render`: videos of stored frames along a camera path: colors, depth, opacity, layers.
 
     inv-jax render --workdir=runs/demo                              INV's spiral, time runs
     inv-jax render --workdir=runs/demo --path=test                  the camera stands
     inv-jax render --workdir=runs/demo --path=circle --frames=12    time stands
     inv-jax render --workdir=runs/demo --path=cams:0,3,7 --outputs=rgb,depth,acc --out=way.gif
+    inv-jax render --workdir=runs/split --outputs=rgb,static,dynamic,dynamic_acc
     inv-jax render --workdir=runs/demo --path=spiral --save_path=keys.json    to change it, and then
     inv-jax render --workdir=runs/demo --path=keys.json
 
-Paths are explained in `player/paths.py`, files of key poses in `player/keys.py`, and the colors of
-depth and opacity in `player/outputs.py`.
+Paths are explained in `player/paths.py`, files of key poses in `player/keys.py`, and outputs, with
+the colors of depth and opacity, in `player/outputs.py`.
 """
 
 import contextlib
@@ -40,8 +41,9 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_list(
         "outputs",
         [],
-        f"What is written, of {', '.join(outputs_lib.NAMES)}; default: colors, and depth if the "
-        "model has one.",
+        f"What is written, of {', '.join(outputs_lib.NAMES)}; where several fields are blended "
+        "also static, static_depth, static_acc, dynamic, ...; default: those there are of "
+        f"{', '.join(outputs_lib.DEFAULT)}.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -135,9 +137,9 @@ def render(
     Args:
       playback: What is rendered; of several processes, the main one writes.
       path: Frames and cameras.
-      outputs: Names from `outputs.NAMES`; none: colors, and depth if there is one.
+      outputs: Names, see `player/outputs.py`; none: those of its `DEFAULT` that there are.
       depth_range: Near and far of the colors of depth; None: the capture's.
-      out: Where colors go; others go beside, to NAME_depth and NAME_acc.
+      out: Where colors go; others go beside, to NAME_depth, NAME_static, ...
       fps: Pictures per second.
 
     Raises:
@@ -152,7 +154,7 @@ def render(
             if count == 1:
                 chosen = outputs_lib.choose(outputs, view)
                 names = [_name(out, output) for output in chosen]
-                if "depth" in chosen:
+                if any(name.endswith("depth") for name in chosen):
                     logging.info("depth: brightest at %.3g, black at %.3g", *painter.depth_range)
                 if playback.is_main:
                     writers = [open_files.enter_context(VideoWriter(n, fps)) for n in names]

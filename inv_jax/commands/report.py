@@ -49,6 +49,7 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string(
         "lpips_weights", "", "File of LPIPS' weights; empty: the usual place.", flag_values=values
     )
+    flagged.define_masks(values)
     flagged.define_frames(values)
 
 
@@ -63,6 +64,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
         frames=lambda frames: flagged.select_frames(frames, values.frames),
         cams=lambda viewer: _cams(viewer, values.cams),
         data_paths=_data_paths(values.data_path, len(opened)),
+        with_masks=lambda playback: flagged.with_masks(playback, values),
     )
     chosen = measures.make(values.metrics or measures.NAMES, values.lpips_weights or None)
     title = values.title or _title(opened)

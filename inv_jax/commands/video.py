@@ -3,27 +3,25 @@
     inv-jax video runs/inv runs/scratch --out=side_by_side.mp4 --truth --error
     inv-jax video runs/inv runs/inv/video.inv --names=trained,compressed --data_path=CAPTURE
     inv-jax video runs/inv runs/scratch --path=spiral       no camera was there: there is no PSNR
+    inv-jax video runs/split --truth                        one run: its layers side by side
+    inv-jax video runs/inv runs/split --outputs=rgb,dynamic     a row for each output
 
 Shown are the frames that all of them have. Panels have the size of the largest rendering, smaller
 ones are enlarged to it; each is measured as it was rendered, against its own capture.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
 from absl import flags, logging
-from PIL import Image
 
 from inv_jax.commands import flagged
 from inv_jax.commands import render as render_lib
 from inv_jax.commands.stop import Stop
-from inv_jax.eval import metrics, pictures, sheets
-from inv_jax.eval.sheets import Panel, Picture
+from inv_jax.eval import pictures
 from inv_jax.playback import Playback, open_playback
 from inv_jax.player import paths
-from inv_jax.player.paths import CameraPath
+from inv_jax.player.beside import Drawing, Run
 from inv_jax.player.video import VideoWriter
 from inv_jax.types import InvError
 
@@ -31,13 +29,17 @@ USAGE = "RUN|FILE [RUN|FILE ...] --out=side_by_side.mp4 [--truth] [--error] [--p
 POSITIONAL = "runs"
 REQUIRED = {"runs": "give folders of runs, or .inv files"}
 
-_ASPECT_TOLERANCE = 0.02  # of images of one capture at two factors, which round odd sizes
-
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
     flags.DEFINE_list("runs", None, "Folders of runs, or .inv files.", flag_values=values)
     flags.DEFINE_list("names", [], "What to call them; default: as the files.", flag_values=values)
+    flags.DEFINE_list(
+        "outputs",
+        [],
+        "What is shown of them, as of inv-jax render; default: colors, of one run its layers too.",
+        flag_values=values,
+    )
     flags.DEFINE_bool("truth", False, "Also shows the camera's images.", flag_values=values)
     flags.DEFINE_bool("error", False, "Also shows the errors.", flag_values=values)
     flags.DEFINE_float(
@@ -58,30 +60,6 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flagged.define_processes(values)
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One of the runs.
-
-    Attributes:
-      name: As it is called.
-      playback: Its frames.
-      path: Its pictures.
-      cam: The camera that took them, which there is an image of; or None.
-    """
-
-    name: str
-    playback: Playback
-    path: CameraPath
-    cam: int | None
-
-    def truth(self, picture: int) -> Picture | None:
-        """The camera's image, if there is one."""
-        if self.cam is None:
-            return None
-        frame = self.path.frames[picture]
-        return np.asarray(self.playback.capture.load(frame, (self.cam,)).images)[0]
-
-
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
     flagged.join_processes(values)
@@ -94,6 +72,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     out = pathlib.Path(values.out).expanduser().absolute()
     drawing = Drawing(
         runs,
+        outputs=values.outputs,
         has_truth=values.truth,
         error_scale=values.error_scale if values.error else None,
         height=values.height,
@@ -171,84 +150,3 @@ def _if_seen(
         logging.info("%s: no PSNR, since there are no images: %s", name, error)
         return None
     return cam
-
-
-class Drawing:
-    """Renders the pictures of all runs and draws them beside each other."""
-
-    def __init__(
-        self, runs: Sequence[Run], *, has_truth: bool, error_scale: float | None, height: int
-    ):
-        """Makes one.
-
-        Args:
-          runs: What is shown, in this order.
-          has_truth: Whether the images of the first run's camera stand in front.
-          error_scale: Of the errors below; None: they are not shown.
-          height: Of a panel; 0: of the largest rendering, enlarged if that is small.
-
-        Raises:
-          InvError: If the images are of different shapes.
-        """
-        self._runs, self._has_truth, self._error_scale = runs, has_truth, error_scale
-        largest = max(map(_size, runs))
-        aspect = largest[1] / largest[0]
-        for run, (rows, columns) in zip(runs, map(_size, runs), strict=True):
-            if abs(columns / rows / aspect - 1.0) > _ASPECT_TOLERANCE:
-                raise InvError(
-                    f"{run.name} has images of {columns}x{rows}, another of "
-                    f"{largest[1]}x{largest[0]}: another shape; show runs of one capture"
-                )
-        self._size = (height, round(height * aspect)) if height else largest
-        self._times = 1 if height else pictures.enlargement(*largest)
-        self.is_main = runs[0].playback.is_main
-        names = runs[0].playback.rig.camera_names
-        self._where = "moving camera" if runs[0].cam is None else names[runs[0].cam]
-
-    def render(self, picture: int) -> list[np.ndarray]:
-        """Colors (H, W, 3) of each run; all processes do it together."""
-        return [
-            run.playback.player.view(run.path.frames[picture], run.path.cameras, picture).rgb
-            for run in self._runs
-        ]
-
-    def draw(self, picture: int) -> Picture:
-        """The page of one picture; in the main process."""
-        images: list[Panel | None] = []
-        errors: list[Panel | None] = []
-        truths = [run.truth(picture) for run in self._runs]
-        has_scores = any(truth is not None for truth in truths)
-        if self._has_truth and truths[0] is not None:
-            images.append(Panel(self._fit(truths[0]), "ground truth"))
-            errors.append(None)
-        for run, truth, rgb in zip(self._runs, truths, self.render(picture), strict=True):
-            rendered, score = pictures.to_uint8(rgb), "-" if has_scores else ""
-            if truth is not None:
-                psnr = metrics.psnr(rgb, truth.astype(np.float32) / 255)
-                score = f"{psnr:.2f} dB"
-                if self._error_scale is not None:
-                    error = pictures.error_map(rendered, truth, self._error_scale)
-                    caption = f"mean absolute error, 0 to {self._error_scale:g}"
-                    errors.append(Panel(self._fit(error), caption))
-            images.append(Panel(self._fit(rendered), run.name, score))
-        has_errors = self._error_scale is not None
-        return sheets.draw(
-            [images, errors] if has_errors else [images],
-            f"{self._where}, frame {self._runs[0].path.frames[picture]:04d}",
-            "PSNR of the frame" if has_scores else "",
-            bar=pictures.error_bar(self._error_scale) if has_errors else None,
-            times=self._times,
-        )
-
-    def _fit(self, picture: Picture) -> Picture:
-        """The picture in the size of a panel; enlarged by whole pixels where that goes."""
-        if picture.shape[:2] == self._size:
-            return picture
-        height, width = self._size
-        whole = height % picture.shape[0] == 0 and width % picture.shape[1] == 0
-        way = Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS
-        return np.asarray(Image.fromarray(picture).resize((width, height), way))
-
-
-def _size(run: Run) -> tuple[int, int]:
-    return run.path.cameras.height, run.path.cameras.width

@@ -21,14 +21,21 @@ class Disk:
     frame: int  # of each frame: its structure and what is noted of it
     color: int  # the shared layers, in frames that train them, and once for those that follow
     pictures: int  # of each frame
-    newest: int  # once: optimizer of the newest frame, newest state within a frame
+    newest: int  # once: optimizer of the newest frame, newest states within frames
 
     def run(self, frames: int, color_frames: int) -> int:
         """Bytes of a run of so many frames, of which so many store their color layers."""
         return frames * (self.frame + self.pictures) + color_frames * self.color + self.newest
 
 
-def of_run(model: Model, *, roles: tuple[str, ...], view_pixels: int, saves_within: bool) -> Disk:
+def of_run(
+    model: Model,
+    *,
+    roles: tuple[str, ...],
+    view_pixels: int,
+    saves_within: bool,
+    frames_at_once: int = 1,
+) -> Disk:
     """What a run writes.
 
     Args:
@@ -36,15 +43,16 @@ def of_run(model: Model, *, roles: tuple[str, ...], view_pixels: int, saves_with
       roles: Roles that train in its longest phase: what the optimizer has moments of.
       view_pixels: Pixels of a camera.
       saves_within: Whether states within a frame are stored.
+      frames_at_once: Frames in training, each with its state.
     """
     structure = _folder(model, (params_lib.STRUCTURE,))
-    color = _folder(model, (params_lib.COLOR,))
+    color = _folder(model, params_lib.SHARED)
     moments = round(
         2 * 4 * count.num_params(model, roles) * _PACKED_MOMENTS
         + _FOLDER_BYTES
         + 2 * _num_leaves(model, roles) * _LEAF_BYTES
     )
-    within = structure + color + moments if saves_within else 0
+    within = frames_at_once * (structure + color + moments) if saves_within else 0
     return Disk(
         frame=structure + _FRAME_BYTES,
         color=color,

@@ -16,7 +16,8 @@ from inv_jax.types import InvError
 
 _WORKING = 5  # arrays of the largest size that a backward pass has beside what it kept
 _RENDERING = 2.2  # ... and rendering: the layer's input and output
-_FRAMES = 2  # on the device: the one in training, and the next
+_FRAMES = 2  # on the device, of each lane: the one in training, and the next
+_COLOR_BYTES, _PLACE_BYTES = 3, 4  # of a pixel: its color; its place in an order
 _TOLERANCE = 1.25  # refused is what needs more than this times what there is: the count is rough
 
 
@@ -27,7 +28,7 @@ class Memory:
     params: int
     gradients: int
     moments: int
-    pixels: int  # of two frames: one trains while the next is sent
+    pixels: int  # of frames in training, and of the next ones, which are sent meanwhile
     activations: int  # of a pass of rays, forward and backward
     image: int  # activations of a chunk of a rendered image
 
@@ -45,7 +46,9 @@ def of_training(
     rays_per_pass: int,
     rays_per_chunk: int,
     frame_pixels: int,
+    frames: int = 1,
     itemsize: int = 4,
+    has_regions: bool = False,
 ) -> Memory:
     """What training needs on a device.
 
@@ -55,15 +58,20 @@ def of_training(
       rays_per_pass: Rays through the network at once.
       rays_per_chunk: Rays rendered at once.
       frame_pixels: Pixels of all training cameras in a frame.
+      frames: Frames that train on the device at once.
       itemsize: Bytes of a number in the network.
+      has_regions: Whether pixels are sorted by what they show (`types.Regions`).
     """
-    trainable = max(count.num_params(model, roles) for roles in phases)
+    pixel_bytes = _COLOR_BYTES + _PLACE_BYTES * has_regions
+    stacks = 1 + (frames > 1)  # a step of several works on a stack of copies
+    trainable = frames * max(count.num_params(model, roles) for roles in phases)
     return Memory(
-        params=4 * count.num_params(model, params_lib.ROLES),
+        params=4 * stacks * frames * count.num_params(model, params_lib.ROLES),
         gradients=2 * 4 * trainable,  # of a pass, and their sum
-        moments=2 * 4 * trainable,
-        pixels=_FRAMES * 3 * frame_pixels,
-        activations=max(activations(model, rays_per_pass, roles, itemsize) for roles in phases),
+        moments=2 * 4 * stacks * trainable,
+        pixels=(_FRAMES + stacks - 1) * pixel_bytes * frames * frame_pixels,
+        activations=frames
+        * max(activations(model, rays_per_pass, roles, itemsize) for roles in phases),
         image=round(_RENDERING * rays_per_chunk * _widest(model, ()) * itemsize),
     )
 

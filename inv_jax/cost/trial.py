@@ -14,9 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from inv_jax import params as params_lib
+from inv_jax.sampling import rays
+from inv_jax.train.mixture import PLAIN, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Cameras, Frame
+
+_MOVING = 0.1  # part of a random frame's pixels that move, where they have regions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +66,9 @@ def _temp_bytes(compiled: Any) -> float:
         return math.nan
 
 
-def random_frame(num_cams: int, height: int, width: int) -> tuple[Frame, Cameras]:
+def random_frame(
+    num_cams: int, height: int, width: int, *, has_regions: bool = False
+) -> tuple[Frame, Cameras]:
     """A frame of random pixels, and cameras side by side, on the host."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (num_cams, height, width, 3), dtype=np.uint8)
@@ -79,14 +85,21 @@ def random_frame(num_cams: int, height: int, width: int) -> tuple[Frame, Cameras
         width=width,
         ndc=True,
     )
-    return Frame(images=host(images, np.uint8), index=host(1, np.int32)), cameras
+    regions = rays.regions(rng.random(images.shape[:3]) < _MOVING) if has_regions else None
+    return Frame(images=host(images, np.uint8), index=host(1, np.int32), regions=regions), cameras
 
 
 class Trial:
     """The step of one phase, on all devices, ready to run."""
 
     def __init__(
-        self, stepper: Stepper, devices: Devices, roles: tuple[str, ...], frame: Any, cameras: Any
+        self,
+        stepper: Stepper,
+        devices: Devices,
+        roles: tuple[str, ...],
+        frame: Any,
+        cameras: Any,
+        mixture: Mixture = PLAIN,
     ):
         """Compiles the step.
 
@@ -96,6 +109,8 @@ class Trial:
           roles: What trains.
           frame: A `Frame`, placed on the devices.
           cameras: Its `Cameras`, likewise.
+          mixture: What its steps are made of, as often as over a whole frame; the frame knows its
+            regions if that asks for them.
         """
         self._devices, self._frame, self._cameras = devices, frame, cameras
         params = stepper.model.init(jax.random.key(0))
@@ -107,6 +122,7 @@ class Trial:
             key=jax.random.key(1),
             step=jnp.int32(0),
             means=Means.start(),
+            mix=None if mixture == PLAIN else mixture.even().over(1),
         )
         self._state = devices.replicate(state)
         start = time.perf_counter()

@@ -137,6 +137,7 @@ def open_capture(
     pixel_center: float,
     bd_factor: float = 0.75,
     background: float = 0.0,
+    frame_step: int = 1,
 ) -> Capture:
     """Opens a capture: reads its calibration, lists its images, decodes its first frame.
 
@@ -157,6 +158,7 @@ def open_capture(
       bd_factor: The nearest bound becomes 1 / `bd_factor`.
       background: Grey level in [0, 1] that shows where images of a video are transparent; those
         of other layouts may not be.
+      frame_step: Every so many of the frames are taken.
 
     Raises:
       InvError: If anything about the capture or the arguments cannot be right.
@@ -166,6 +168,8 @@ def open_capture(
         raise InvError(f"data.layout is {layout!r}; expected one of {known}")
     if ndc and not 0.0 <= near < 1.0:
         raise InvError(f"data.near is {near}; expected 0 <= near < 1, where NDC has its far plane")
+    if frame_step < 1:
+        raise InvError(f"data.frame_step is {frame_step}; expected 1 (all frames) or more")
     path = pathlib.Path(path)
     open_contents = records.open_records if records.is_packed(path) else folder.open_folder
     if layout == images2d.LAYOUT:
@@ -195,7 +199,7 @@ def open_capture(
         bounds=rig.bounds,
         spiral=rig.spiral,
         camera_names=names,
-        frames=contents.frames,
+        frames=contents.frames[::frame_step],
         train_cams=tuple(cam for cam in range(len(names)) if cam not in test_cams),
         test_cams=test_cams,
         making=contents.making,

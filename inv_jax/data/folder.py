@@ -5,6 +5,7 @@ learns at its start that frame 57 lacks a camera.
 """
 
 import collections
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from concurrent import futures
@@ -82,10 +83,11 @@ def open_folder(
     )
 
 
-def common_size(files: list[pathlib.Path]) -> tuple[int, int]:
-    """Height and width of all files, from their headers."""
+def common_size(files: list[pathlib.Path], *, is_photo: bool = False) -> tuple[int, int]:
+    """Height and width of all files, from their headers; `is_photo` as of `images.decode`."""
+    read = functools.partial(images.image_size, is_photo=is_photo)
     with futures.ThreadPoolExecutor(_THREADS) as pool:
-        sizes = list(pool.map(images.image_size, files))
+        sizes = list(pool.map(read, files))
     (height, width), count = collections.Counter(sizes).most_common(1)[0]
     odd = sorted(
         f"{file.name} ({w}x{h})"

@@ -11,7 +11,7 @@ import pathlib
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from inv_jax.types import InvError
 
@@ -20,8 +20,10 @@ PALETTE = "has a palette: its colors are written out"
 OPAQUE_ALPHA = "has an alpha channel that is opaque everywhere: it is dropped"
 TRANSPARENT = "is transparent in places: the background (model.background) shows there"
 SIXTEEN_BITS = "has 16 bits per channel: they are rounded to 8"
+TURNED = "is turned as its EXIF data says"
 OTHER_MODE = "is not stored as RGB: its colors are converted"
 
+_UPRIGHT, _ON_ITS_SIDE = 1, (5, 6, 7, 8)  # EXIF orientations
 _PNG_BIT_DEPTH = 24  # offset of the bit depth: signature (8), IHDR length and name (8), size (8)
 _MODES = {
     "RGB": (),
@@ -35,21 +37,23 @@ _MODES = {
 }
 
 
-def image_size(path: pathlib.Path) -> tuple[int, int]:
-    """Height and width, from the file's header alone.
+def image_size(path: pathlib.Path, *, is_photo: bool = False) -> tuple[int, int]:
+    """Height and width, from the file's header alone; `is_photo` as of `decode`.
 
     Raises:
       InvError: If the file cannot be opened or is no image.
     """
     try:
         with Image.open(path) as image:
+            if is_photo and _orientation(image) in _ON_ITS_SIDE:
+                return image.width, image.height
             return image.height, image.width
     except Exception as error:  # Pillow raises errors of many kinds on a broken file.
         raise broken(str(path), error) from error
 
 
 def decode(
-    data: bytes, name: str, backdrop: int | None = None
+    data: bytes, name: str, backdrop: int | None = None, *, is_photo: bool = False
 ) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
     """Decodes one image to its last byte.
 
@@ -57,6 +61,7 @@ def decode(
       data: A PNG or JPEG file, as it is on disk.
       name: Of that file, for messages.
       backdrop: Grey level, 0 to 255, to lay behind what is transparent; None refuses it.
+      is_photo: Whether its EXIF orientation counts; images of calibrated cameras are as stored.
 
     Returns:
       The image as 8-bit RGB, and what had to be converted for it: phrases that go on after the
@@ -71,11 +76,20 @@ def decode(
             image.load()  # `open` reads the header only.
             if image.format == "PNG" and data[_PNG_BIT_DEPTH] == 16:
                 return _decode_16_bits(name, data, backdrop)
+            if is_photo and _orientation(image) != _UPRIGHT:
+                rgb, notes = _convert(name, ImageOps.exif_transpose(image), backdrop)
+                return rgb, (*notes, TURNED)
             return _convert(name, image, backdrop)
     except InvError:
         raise
     except Exception as error:  # As above.
         raise broken(name, error) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    exif = Image.Exif()
+    exif.load(image.info.get("exif"))  # `getexif` would decode all of a PNG to look behind it
+    return exif.get(ExifTags.Base.Orientation, _UPRIGHT)
 
 
 def _convert(

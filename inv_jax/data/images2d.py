@@ -61,8 +61,8 @@ def open_video(
     else:
         pictures = {1: path} if path.is_file() else find_pictures(path)
         frames = _select(pictures, path, first_frame, num_frames)
-        size, fps = folder.common_size([pictures[frame] for frame in frames]), None
-        first = pictures[frames[0]].read_bytes()
+        size = folder.common_size([pictures[frame] for frame in frames], is_photo=True)
+        fps, first = None, pictures[frames[0]].read_bytes()
         source = _Pictures(pictures, making.factor, backdrop)
     height, width = reduced_size(*size, making.factor)
     return Contents(
@@ -123,7 +123,7 @@ class _Pictures(ImageSource):
             data = self._pictures[frame].read_bytes()
         except OSError as error:
             raise images.broken(name, error) from error
-        image, notes = images.decode(data, name, self._backdrop)
+        image, notes = images.decode(data, name, self._backdrop, is_photo=True)
         return reduce(image, self._factor), notes
 
     def name(self, frame: int, cam: int) -> str:
@@ -174,7 +174,8 @@ def find_pictures(path: pathlib.Path) -> Pictures:
 def _pictures_in(place: pathlib.Path) -> list[pathlib.Path]:
     if not place.is_dir():
         return []
-    return [file for file in place.iterdir() if file.suffix.lower() in _SUFFIXES]
+    files = (file for file in place.iterdir() if file.suffix.lower() in _SUFFIXES)
+    return [file for file in files if not file.name.startswith(".")]  # a system's own notes
 
 
 def _by_pattern(place: pathlib.Path, pattern: str) -> dict[int, pathlib.Path]:
@@ -209,7 +210,7 @@ def _by_names(files: list[pathlib.Path]) -> dict[int, pathlib.Path]:
         return found
 
     def natural(file: pathlib.Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in parts[file]]
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts[file]]
 
     return dict(enumerate(sorted(files, key=natural), start=1))
 

@@ -1,6 +1,8 @@
-"""The frame after this one is decoded and sent to the devices while this one trains."""
+"""The next frames are decoded and sent to the devices while others train."""
 
+import collections
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
@@ -8,9 +10,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from inv_jax.data.capture import Capture
-from inv_jax.types import Frame
+from inv_jax.data.masks import Masks
+from inv_jax.sampling import rays
+from inv_jax.types import Frame, Regions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +41,25 @@ def frames_ahead(
     *,
     shown_cam: int,
     place: Callable[[Frame], Any],
+    masks: Masks | None = None,
+    ahead: int = 1,
 ) -> Iterator[Prepared]:
-    """Prepares the given frames in order, one ahead of the reader.
+    """Prepares the given frames in order, ahead of the reader.
 
-    Only one frame's images are on the host at a time, and two frames' on the devices.
+    Only one frame's images are on the host at a time; on the devices are those that the reader
+    keeps and those ahead of it.
 
     Args:
       capture: Where they are.
       frames: Their numbers.
       shown_cam: Camera whose image stays on the host.
       place: Sends the images of the training cameras to the devices.
+      masks: Sort their pixels into regions; None: nobody asks for these.
+      ahead: How many frames are prepared while the reader has one.
 
     Raises:
-      InvError: From `capture.load`, when the reader gets to the frame that is broken.
+      InvError: From `capture.load`, when the reader gets to the frame that is broken; if all that
+        the masks of a frame show moves.
     """
     train_cams = capture.train_cams
 
@@ -57,14 +68,36 @@ def frames_ahead(
         frame = capture.load(number, cams)
         images = np.asarray(frame.images)
         shown = images[cams.index(shown_cam)].copy()
-        placed = place(frame.replace(images=images[: len(train_cams)]))
+        regions = None if masks is None else _regions(masks, number, train_cams)
+        placed = place(frame.replace(images=images[: len(train_cams)], regions=regions))
         return jax.block_until_ready(placed), shown
 
     with futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
-        pending: futures.Future[tuple[Any, np.ndarray]] | None = None
-        for number, following in zip(frames, [*frames[1:], None], strict=True):
-            start = time.perf_counter()
-            placed, shown = (pending or pool.submit(prepare, number)).result()
-            pending = None if following is None else pool.submit(prepare, following)
-            yield Prepared(number, placed, shown, time.perf_counter() - start)
-            del placed, shown  # else they would live until the next frame is there
+        numbers = iter(frames)
+        pending: collections.deque[tuple[int, futures.Future[tuple[Any, np.ndarray]]]]
+        pending = collections.deque()
+
+        def prepare_up_to(count: int) -> None:
+            for number in itertools.islice(numbers, max(0, count - len(pending))):
+                pending.append((number, pool.submit(prepare, number)))
+
+        prepare_up_to(1)  # the first one alone: nothing trains beside it
+        try:
+            while pending:
+                start = time.perf_counter()
+                number, future = pending.popleft()
+                placed, shown = future.result()
+                prepare_up_to(ahead)
+                yield Prepared(number, placed, shown, time.perf_counter() - start)
+                del placed, shown, future  # else they would live until the next frame is there
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+
+def _regions(masks: Masks, number: int, cams: Sequence[int]) -> Regions:
+    """The regions of a frame. One in which nothing moves is trained as if all of it did."""
+    is_dynamic = masks.to_train(number, cams)
+    if not is_dynamic.any():
+        logging.warning("frame %d: the masks show nothing that moves; all rays count", number)
+    return rays.regions(is_dynamic)

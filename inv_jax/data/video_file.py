@@ -55,7 +55,7 @@ class VideoFile:
             raise InvError(
                 f"{path} holds no picture that can be decoded; is it a video, and whole?"
             )
-        if self._is_timed:
+        if self._is_timed and first.pts is not None:
             # Pictures that lean on ones before a cut are listed, but cannot be shown.
             self._times = self._times[bisect.bisect_left(self._times, first.pts) :]
         picture = _picture(first)
@@ -102,7 +102,7 @@ class VideoFile:
         return self._at < place and here == there
 
     def _place(self, frame: Any) -> int:
-        if not self._is_timed:
+        if not self._is_timed or frame.pts is None:  # a damaged one may have lost its time
             return self._at + 1
         return bisect.bisect_left(self._times, frame.pts)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from inv_jax.data.capture import Capture
 from inv_jax.eval import measures, pictures
+from inv_jax.player import outputs
 from inv_jax.render.view import PendingView, View, ViewRenderer
 from inv_jax.types import Params
 
@@ -19,9 +20,11 @@ class Evaluator:
     ):
         """Images go to `workdir/nerf_esti`; `step_picture` names those from within a frame.
 
-        The first held-out camera is shown; where none is held out, the first one.
+        The first held-out camera is shown; where none is held out, the first one. What the layers
+        of a view show goes to folders beside, `static`, ..., under the name of the whole picture.
         """
         self._renderer, self._capture = renderer, capture
+        self._painter = outputs.Painter(capture)
         self.cam = capture.shown_cam
         self._folder, self._step_picture = pathlib.Path(workdir) / "nerf_esti", step_picture
 
@@ -62,10 +65,10 @@ class Evaluator:
             f"{self._capture.camera_names[cam]}, frame {number:04d}{within}",
             **scores,
         )
-        for folder, picture in (
-            (self._folder, rendered),
-            (self._folder / "compare", compared),
-        ):
+        layers = outputs.of_layers(view)
+        folders = [self._folder, *(self._folder / name for name in ("compare", *layers))]
+        written = [rendered, compared, *self._painter.paint(view, layers)]
+        for folder, picture in zip(folders, written, strict=True):
             path = pictures.view_path(folder, cam, number, scores["psnr"], step, name)
             pictures.write_png(path, picture)
             pictures.remove_views(folder, cam, number, step, keep=path, name=name)

@@ -8,28 +8,24 @@ instead of brightness and of static pixels alone, so that motion counts for noth
 picture. A camera is not still: beside a rendered frame's flicker stands that of the camera's own
 frames, its noise, on the same pixels.
 
-Static are pixels that no frame's mask calls dynamic, where the capture has masks of all frames
-(`mask/dynamic_mask_frame0001cam00.png`, non-zero for dynamic). Otherwise those whose true colors
-stay within a few levels over all frames that are measured, in every channel. That leaves out the
-noisiest pixels too; on real footage of 24 frames limits of 8 and of 24 levels gave results 3 to 5%
-apart.
+Static are pixels that no frame's mask calls dynamic (`data/masks.py`), where there are masks of all
+frames. Otherwise those whose true colors stay within a few levels over all frames that are
+measured, in every channel. That leaves out the noisiest pixels too; on real footage of 24 frames
+limits of 8 and of 24 levels gave results 3 to 5% apart.
 
 Everything is streamed: two frames at a time, never all of them.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from absl import logging
 from jaxtyping import Bool, UInt8
 
-from inv_jax.data import images
 from inv_jax.data.capture import Capture
+from inv_jax.data.masks import Masks
 from inv_jax.eval import metrics
-from inv_jax.types import InvError
 
 STATIC_RANGE = 16  # levels of 8 bits; see above
 Still = Bool[np.ndarray, "h w"]
@@ -96,7 +92,7 @@ class Flicker:
 
 def static_pixels(
     capture: Capture,
-    folder: pathlib.Path,
+    masks: Masks,
     cams: Sequence[int],
     frames: Sequence[int],
     static_range: int = STATIC_RANGE,
@@ -105,7 +101,7 @@ def static_pixels(
 
     Args:
       capture: Its true images.
-      folder: Where it lies; masks are in its `mask`.
+      masks: Its masks; they need not be there.
       cams: Cameras.
       frames: The frames that will be measured.
       static_range: Where there are no masks: within so many levels of 8 bits true colors stay.
@@ -113,20 +109,17 @@ def static_pixels(
     Raises:
       InvError: If a mask or an image is broken, or a mask has another shape than the images.
     """
-    size = capture.cameras.height, capture.cameras.width
     found, maskless = {}, []
     for cam in cams:
-        name = capture.camera_names[cam]
-        paths = [folder / "mask" / f"dynamic_mask_frame{frame:04d}{name}.png" for frame in frames]
-        missing = [path for path in paths if not path.is_file()]
+        missing = masks.missing(frames, [cam])
         if not missing:
-            found[cam] = Static(_by_masks(paths, *size), "masks")
+            found[cam] = Static(_by_masks(masks, cam, frames), "masks")
             continue
         maskless.append(cam)
-        if len(missing) < len(paths):
+        if len(missing) < len(frames):
             logging.warning(
                 "%s and %d more masks are missing: static pixels of %s are found in its images",
-                *(missing[0], len(missing) - 1, name),
+                *(masks.path(*missing[0]), len(missing) - 1, masks.camera_names[cam]),
             )
     if maskless:
         logging.info("finding static pixels in the images of %d frames", len(frames))
@@ -138,24 +131,11 @@ def static_pixels(
     return {cam: found[cam] for cam in cams}
 
 
-def _by_masks(paths: Sequence[pathlib.Path], height: int, width: int) -> Still:
-    """Pixels that are zero in every mask; one of another size counts wherever it covers any."""
-    is_static = np.ones((height, width), bool)
-    for path in paths:
-        mask = images.decode(path.read_bytes(), str(path))[0].max(-1) > 0
-        # Of equal aspect, to a pixel of rounding on each side.
-        skew = abs(mask.shape[0] * width - mask.shape[1] * height)
-        if skew > max(mask.shape) + max(height, width):
-            raise InvError(
-                f"{path} is {mask.shape[1]}x{mask.shape[0]}, the images {width}x{height}; want "
-                "masks of the same shape"
-            )
-        if mask.shape != (height, width):
-            share = cv2.resize(
-                mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
-            )
-            mask = share > 0
-        is_static &= ~mask
+def _by_masks(masks: Masks, cam: int, frames: Sequence[int]) -> Still:
+    """Pixels that no mask calls dynamic."""
+    is_static = np.ones((masks.height, masks.width), bool)
+    for frame in frames:
+        is_static &= ~masks.load(frame, [cam])[0]
     return is_static
 
 

@@ -1,5 +1,7 @@
 """How close a picture is to the truth: PSNR, SSIM and MS-SSIM over all pixels and channels.
 
+PSNR can also be taken over some of the pixels, as those that move.
+
 PSNR = -10 log10(MSE) for colors in [0, 1]. SSIM is that of Wang et al. 2004 (an 11x11 Gaussian
 window of sigma 1.5, K1 = 0.01, K2 = 0.03, on windows that lie inside the image), averaged over
 positions and over the three channels. MS-SSIM is SSIM at five scales (Wang et al. 2003). All come
@@ -15,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 Image = Float[np.ndarray, "h w 3"] | Float[Array, "h w 3"]
 
@@ -36,6 +38,28 @@ def psnr(image: Image, reference: Image) -> float:
       ValueError: If the images are not floats, or not of one shape (H, W, 3).
     """
     return float(_psnr(*on_cpu(image, reference)))
+
+
+def psnr_within(image: Image, reference: Image, mask: Bool[np.ndarray, "h w"]) -> float | None:
+    """`psnr` over the pixels of a mask: as `psnr` where that is True everywhere.
+
+    Returns:
+      None if the mask is empty.
+
+    Raises:
+      ValueError: If the images are not of one shape (H, W, 3), or the mask is not (H, W).
+    """
+    pair = [np.asarray(x) for x in (image, reference)]
+    if pair[0].shape != pair[1].shape or pair[0].shape != (*mask.shape, 3):
+        raise ValueError(
+            f"images of shapes {pair[0].shape} and {pair[1].shape}, mask of {mask.shape}; want "
+            "(H, W, 3) and (H, W)"
+        )
+    if not mask.any():
+        return None
+    error = pair[0][mask].astype(np.float64) - pair[1][mask]
+    with np.errstate(divide="ignore"):
+        return float(-10.0 * np.log10(np.mean(error**2)))
 
 
 def ssim(image: Image, reference: Image) -> float | None:

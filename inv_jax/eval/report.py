@@ -27,6 +27,8 @@ class Quantity:
 
 QUANTITIES = {
     "psnr": Quantity("PSNR", "dB", 3, higher_is_better=True),
+    "psnr_dynamic": Quantity("PSNR dynamic", "dB", 3, higher_is_better=True),
+    "psnr_static": Quantity("PSNR static", "dB", 3, higher_is_better=True),
     "ssim": Quantity("SSIM", "", 4, higher_is_better=True),
     "ms_ssim": Quantity("MS-SSIM", "", 4, higher_is_better=True),
     "lpips": Quantity("LPIPS", "", 4),

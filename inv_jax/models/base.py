@@ -74,6 +74,14 @@ class Model(abc.ABC):
           roles: What trains; none for rendering.
         """
 
+    def part(self, name: str) -> "Model":
+        """A part of the model that can be rendered alone, with the params of all of it.
+
+        Raises:
+          ValueError: If it has no such part.
+        """
+        raise ValueError(f"{type(self).__name__} has no part {name!r}")
+
     def check_cameras(self, num_cams: int) -> None:
         """Refuses to train on so many cameras.
 

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from inv_jax import params as params_lib
 from inv_jax.models import linear
+from inv_jax.models import waves as waves_lib
 from inv_jax.models.base import Model
 from inv_jax.models.encodings import Encoding
 from inv_jax.models.work import Map, Network, Work
@@ -29,7 +30,6 @@ from inv_jax.types import Cameras, InvError, Params, Predictions, Rendering
 NETWORK = "image"
 ACTIVATIONS = ("relu", "siren")
 
-_WAVE_FLOPS = 20  # of a sine or a cosine
 _RAY_FLOATS = 2 * (2 + 3)  # coordinates and a color, written and read
 
 
@@ -155,7 +155,7 @@ class ImageMlp(Model):
             points=1,
             maps=tuple(maps),
             encoded=self.encoding.features,
-            point_flops=_WAVE_FLOPS * waves,
+            point_flops=waves_lib.FLOPS * waves,
             point_floats=0,
             kept=kept,
             kept_bytes=kept_bytes,

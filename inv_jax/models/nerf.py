@@ -78,35 +78,60 @@ class Nerf(Model):
                 split[:, i].reshape(keys.shape) for i in range(4)
             )
         distances = intervals.stratified(rays.near, rays.far, self.coarse_samples, jitter)
-        coarse = self._render(params["coarse"], rays, distances, noise_coarse)
+        coarse = self._render(params, "coarse", rays, distances, noise_coarse)
         assert coarse.weights is not None, "compositing gives them"
         more = intervals.importance(distances, coarse.weights, self.fine_samples, draw)
         distances = jnp.sort(jnp.concatenate([distances, more], axis=-1), axis=-1)
-        fine = self._render(params["fine"], rays, distances, noise_fine)
+        fine = self._render(params, "fine", rays, distances, noise_fine)
         return {"coarse": coarse, "fine": fine}
 
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`."""
         samples = self.coarse_samples, self.coarse_samples + self.fine_samples
-        return nerf_work.work(self.mlp, samples, roles)
+        return nerf_work.work(self.mlp, samples, roles, is_training=bool(roles))
 
     def _render(
         self,
         params: Params,
+        level: str,
         rays: Rays,
         distances: Float[Array, "*b S"],
         noise_keys: Key[Array, "*b"] | None,
     ) -> Rendering:
+        """What the networks of a level (`coarse`, `fine`) show at some samples."""
+        raw_density, rgb = self._evaluate(params[level], rays, distances)
+        density = nn.relu(raw_density + self._noise(noise_keys, distances))
+        return self._composite(density, rgb, rays, distances)
+
+    def _evaluate(
+        self, network: Params, rays: Rays, distances: Float[Array, "*b S"]
+    ) -> tuple[Float[Array, "*b S"], Float[Array, "*b S 3"]]:
+        """A network's raw density, and color in [0, 1], at samples along rays."""
         positions = (
             rays.origins[..., None, :] + rays.directions[..., None, :] * distances[..., None]
         )
-        raw_density, raw_rgb = self.mlp.apply({"params": params}, positions, rays.viewdirs)
-        if noise_keys is not None and self.density_noise > 0.0:
-            noise = intervals.per_ray(jax.random.normal, noise_keys, distances.shape[-1])
-            raw_density = raw_density + self.density_noise * noise
+        raw_density, raw_rgb = self.mlp.apply({"params": network}, positions, rays.viewdirs)
+        return raw_density, nn.sigmoid(raw_rgb)
+
+    def _noise(
+        self, keys: Key[Array, "*b"] | None, distances: Float[Array, "*b S"]
+    ) -> Float[Array, "*b S"] | float:
+        """Noise on raw densities, in training."""
+        if keys is None or self.density_noise <= 0.0:
+            return 0.0
+        normal = intervals.per_ray(jax.random.normal, keys, distances.shape[-1])
+        return self.density_noise * normal
+
+    def _composite(
+        self,
+        density: Float[Array, "*b S"],
+        rgb: Float[Array, "*b S 3"],
+        rays: Rays,
+        distances: Float[Array, "*b S"],
+    ) -> Rendering:
         return composite.composite(
-            nn.relu(raw_density),
-            nn.sigmoid(raw_rgb),
+            density,
+            rgb,
             composite.open_edges(distances),
             unit=jnp.linalg.norm(rays.directions, axis=-1, keepdims=True),
             background=self.background,

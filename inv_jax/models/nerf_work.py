@@ -1,6 +1,6 @@
 """What a NeRF computes for a ray: the linear maps of both networks, and what is kept of them."""
 
-from inv_jax.models import encodings
+from inv_jax.models import encodings, waves
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.work import Map, Network, Work
 
@@ -10,22 +10,24 @@ _RAY_FLOATS = 2 * 11  # a ray's fields, written and read
 _COLOR_MAPS = 3  # the last maps of a network: into the color head, the direction's part, out of it
 
 
-def work(mlp: NerfMlp, samples: tuple[int, int], roles: tuple[str, ...]) -> Work:
-    """What both networks do.
+def work(
+    mlp: NerfMlp, samples: tuple[int, int], *fields: tuple[str, ...], is_training: bool
+) -> Work:
+    """What the networks do.
 
     Args:
       mlp: Of each.
-      samples: Points of a ray that the coarse and the fine network see.
-      roles: What trains.
+      samples: Points of a ray that the coarse and the fine network of a field see.
+      *fields: What trains of each field.
+      is_training: Whether anything trains: an image shows no color of the coarse networks, so
+        that none is computed.
     """
-    # An image shows no color of the coarse network, so that none is computed.
-    return Work(
-        networks=(
-            _network(mlp, samples[0], roles, has_color=bool(roles)),
-            _network(mlp, samples[1], roles, has_color=True),
-        ),
-        ray_floats=_RAY_FLOATS,
-    )
+    networks = [
+        _network(mlp, points, roles, has_color=is_training or is_fine)
+        for points, is_fine in zip(samples, (False, True), strict=True)
+        for roles in fields
+    ]
+    return Work(networks=tuple(networks), ray_floats=_RAY_FLOATS)
 
 
 def _network(mlp: NerfMlp, points: int, roles: tuple[str, ...], *, has_color: bool) -> Network:
@@ -35,7 +37,7 @@ def _network(mlp: NerfMlp, points: int, roles: tuple[str, ...], *, has_color: bo
         points=points,
         maps=tuple(maps if has_color else maps[:-_COLOR_MAPS]),
         encoded=encodings.octave_features(3, mlp.position_octaves),
-        point_flops=sum(_POINT_FLOPS[:ways]) + 3 * mlp.position_octaves,
+        point_flops=sum(_POINT_FLOPS[:ways]) + waves.FLOPS * 2 * 3 * mlp.position_octaves,
         point_floats=sum(_POINT_FLOATS[:ways]),
         kept=kept,
         kept_bytes=kept_bytes,

@@ -8,9 +8,12 @@ from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves
 from inv_jax.models.image_mlp import ImageMlp
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
+from inv_jax.models.split import SplitNerf
 from inv_jax.types import InvError
 
 Settings = Mapping[str, Any]
+
+SPLIT = "split"  # the model of two fields, whose plans are its own
 
 
 def make(settings: Settings) -> Model:
@@ -26,6 +29,14 @@ def make(settings: Settings) -> Model:
 
 
 def _nerf(settings: Settings) -> Nerf:
+    return Nerf(**_nerf_fields(settings))
+
+
+def _split(settings: Settings) -> SplitNerf:
+    return SplitNerf(**_nerf_fields(settings), blend=settings["blend"])
+
+
+def _nerf_fields(settings: Settings) -> dict[str, Any]:
     s = settings
     mlp = NerfMlp(
         width=s["width"],
@@ -37,13 +48,13 @@ def _nerf(settings: Settings) -> Nerf:
         direction_octaves=s["direction_octaves"],
         precision=s["precision"],
     )
-    return Nerf(
-        mlp,
-        coarse_samples=s["coarse_samples"],
-        fine_samples=s["fine_samples"],
-        density_noise=s["density_noise"],
-        background=s["background"],
-    )
+    return {
+        "mlp": mlp,
+        "coarse_samples": s["coarse_samples"],
+        "fine_samples": s["fine_samples"],
+        "density_noise": s["density_noise"],
+        "background": s["background"],
+    }
 
 
 def _image(settings: Settings) -> ImageMlp:
@@ -74,4 +85,8 @@ def _encoding(settings: Settings) -> Encoding:
     return made[s["encoding"]]()
 
 
-MODELS: Mapping[str, Callable[[Settings], Model]] = {"nerf": _nerf, "image": _image}
+MODELS: Mapping[str, Callable[[Settings], Model]] = {
+    "nerf": _nerf,
+    SPLIT: _split,
+    "image": _image,
+}

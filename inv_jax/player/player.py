@@ -1,6 +1,6 @@
 """One player shows every result: evaluation, video and viewer all go through it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from inv_jax.player.paths import CameraPath
@@ -61,9 +61,19 @@ class Player:
             self._placed = frame, self._renderer.params(self._source.params(frame))
         return self._renderer.render(self._placed[1], cameras, cam)
 
-    def look(self, params: Params, cameras: Cameras, cam: int) -> View:
-        """Renders any params from one of the given cameras."""
-        return self._renderer.render(self._renderer.params(params), cameras, cam)
+    def look(
+        self,
+        params: Params,
+        cameras: Cameras,
+        cam: int,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> View:
+        """Renders any params from one of the given cameras.
+
+        Raises:
+          Stopped: If `should_stop`, which is asked between parts of the picture, said so.
+        """
+        return self._renderer.render(self._renderer.params(params), cameras, cam, should_stop)
 
     def along(self, path: CameraPath) -> Iterator[View]:
         """The pictures of a path, one after another."""

@@ -11,7 +11,7 @@ from flax import struct
 from inv_jax.models.base import Model
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
-from inv_jax.types import Cameras, Params, Stopped
+from inv_jax.types import Cameras, Params, Rendering, Stopped
 
 Array = jax.Array | np.ndarray
 
@@ -24,6 +24,19 @@ class View:
     # None where the model has no depth: its picture is flat.
     depth: Array | None = None  # (H, W) float32, expected distance along the ray, in its units
     acc: Array | None = None  # (H, W) float32 opacity
+    # What each field shows alone, by name, where the picture is a blend of several.
+    layers: "dict[str, View] | None" = None
+
+    @classmethod
+    def of(cls, rendering: Rendering) -> "View":
+        """A rendering without what training alone looks at."""
+        layers = rendering.layers
+        return cls(
+            rgb=jnp.clip(rendering.rgb, 0.0, 1.0),
+            depth=rendering.depth,
+            acc=rendering.acc,
+            layers=layers and {name: cls.of(layer) for name, layer in layers.items()},
+        )
 
 
 class PendingView:
@@ -99,9 +112,7 @@ class ViewRenderer:
         def chunk(params: Params, cameras: Cameras, cam: jax.Array, pixels: jax.Array) -> View:
             rows, cols = pixels // cameras.width, pixels % cameras.width
             inputs = model.inputs(cameras, jnp.full_like(pixels, cam), cols, rows)
-            picture = list(model.predict(params, inputs).values())[-1]
-            rgb = jnp.clip(picture.rgb, 0.0, 1.0)
-            return View(rgb=rgb, depth=picture.depth, acc=picture.acc)
+            return View.of(list(model.predict(params, inputs).values())[-1])
 
         self._chunk = devices.map(chunk)
 

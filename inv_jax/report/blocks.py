@@ -73,6 +73,16 @@ class Strip:
 
 
 @dataclasses.dataclass(frozen=True)
+class Gallery:
+    """Rows of pictures."""
+
+    name: str
+    title: str
+    rows: Sequence[Sequence[Shot]]
+    kind: str = "gallery"
+
+
+@dataclasses.dataclass(frozen=True)
 class Note:
     """A line of text, as of why something is not shown."""
 
@@ -80,7 +90,7 @@ class Note:
     kind: str = "note"
 
 
-Block = Table | Plot | Strip | Note
+Block = Table | Plot | Strip | Gallery | Note
 
 
 @dataclasses.dataclass(frozen=True)

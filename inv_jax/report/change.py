@@ -36,27 +36,38 @@ def scale(found: Sequence[Change]) -> tuple[float, float]:
     return max(min(min(moved, default=0.1), top / 10), _LEAST * top), top
 
 
-def over_frames(run: Run, frames: list[int]) -> Change | None:
-    """The change between frames that follow each other; None if there are no two.
+def over_frames(run: Run, frames: list[int]) -> list[Change]:
+    """The change between frames that follow each other, by network; none if there are no two.
 
-    Of several networks the last one by name is shown: of coarse and fine the fine one.
+    Of a coarse and a fine network the fine one is shown.
 
     Raises:
       InvError: If a frame cannot be read.
     """
     if len(frames) < 2:
-        return None
-    columns, names, network = [], [], ""
+        return []
+    moved = []
     with run.source() as source:
         before = source.params(frames[0])
         rows = params_lib.layer_table(before)
-        network = rows[-1].network
-        names = [row.name for row in rows if row.network == network]
         for frame in frames[1:]:
             after = source.params(frame)
-            moved = params_lib.relative_change(before, after)
-            columns.append([moved[f"{network}/{name}"] for name in names])
+            moved.append(params_lib.relative_change(before, after))
             before = after
     numbers = params_lib.layer_numbers(before)
-    labels = [f"{numbers[name]}  {name}" for name in names]
-    return Change(network, labels, frames[1:], np.array(columns).T)
+    found = []
+    for network in _shown({row.network for row in rows}):
+        names = [row.name for row in rows if row.network == network]
+        labels = [f"{numbers[name]}  {name}" for name in names]
+        values = [[step[f"{network}/{name}"] for step in moved] for name in names]
+        found.append(Change(network, labels, frames[1:], np.array(values)))
+    return found
+
+
+def _shown(networks: set[str]) -> list[str]:
+    """All but the coarse ones that have a fine one."""
+    return sorted(
+        name
+        for name in networks
+        if "coarse" not in name or name.replace("coarse", "fine") not in networks
+    )

@@ -11,6 +11,7 @@ from inv_jax.report import (
     change,
     compare,
     flickering,
+    layers,
     overview,
     plots,
     series,
@@ -51,6 +52,7 @@ def write(
         "Raw against compressed": _compressed(group, prefix),
         "Change of layers from frame to frame": _change(group, prefix),
         "Pictures": _pictures(group, frames, cam, prefix),
+        "Layers": _layers(group, frames, cam, prefix),
         "Flicker": _flicker(group, frames, cam, prefix),
     }
     return Chapter(
@@ -175,20 +177,23 @@ def _change(group: Sequence[Scored], prefix: str) -> list[Block] | str:
         except InvError as error:
             reasons.append(f"{one.run.name}: {error}")
             continue
-        if moved is None:
+        if not moved:
             reasons.append(f"{one.run.name} has fewer than two stored frames")
         else:
             found[one] = moved
     if not found:
         return "; ".join(reasons)
-    scale = change.scale(list(found.values()))
+    scale = change.scale([network for moved in found.values() for network in moved])
     text = (
         "Each layer's step from the frame before, as a part of its norm; blank where not a bit "
         "changed, as in frozen layers."
     )
     drawn = [
-        plots.change(moved, one.run.name, f"{prefix}change{one.run.number}", scale)
+        plots.change(
+            network, one.run.name, f"{prefix}change{one.run.number}_{network.network}", scale
+        )
         for one, moved in found.items()
+        for network in moved
     ]
     return [Note(text), *drawn, *map(Note, reasons)]
 
@@ -208,6 +213,30 @@ def _pictures(
         *(
             _or_why(f"Frame {frame} is left out", strips.strip, group, frame, why, cam, prefix)
             for frame, why in chosen.items()
+        ),
+    ]
+
+
+def _layers(
+    group: Sequence[Scored], frames: Sequence[int], cam: int | None, prefix: str
+) -> list[Block] | str:
+    if cam is None or not frames:
+        return _why_no_pictures(group)
+    try:
+        having = layers.having(group, frames[0], cam)
+    except InvError as error:
+        return str(error)
+    if not having:
+        return "it takes a run with several fields (model.name=split)"
+    text = (
+        "What each field shows alone, beside the blend of both and the truth; opacity is black "
+        "where a field is empty."
+    )
+    return [
+        Note(text),
+        *(
+            _or_why(f"Frame {frame} is left out", layers.gallery, having, frame, why, cam, prefix)
+            for frame, why in strips.chosen_frames(having, frames).items()
         ),
     ]
 

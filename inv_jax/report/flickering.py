@@ -55,4 +55,4 @@ def measure(group: Sequence[Scored], frames: Sequence[int], cam: int) -> Flicker
 
 def _static(one: Scored, frames: Sequence[int], cam: int) -> Static:
     viewer = one.viewer
-    return static_pixels(viewer.capture, viewer.capture_folder, (cam,), frames)[cam]
+    return static_pixels(viewer.capture, viewer.masks, (cam,), frames)[cam]

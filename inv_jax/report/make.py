@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from absl import logging
 
 from inv_jax.eval.measures import Measures
+from inv_jax.playback import Playback
 from inv_jax.report import chapters, page
 from inv_jax.report.chapters import Chapter
 from inv_jax.report.measured import Cache, Viewer, journal_scores
@@ -23,11 +24,13 @@ class Wanted:
       frames: Chooses among the frames of all runs; each run is seen at those it has.
       cams: Chooses the cameras that are measured; the first one is shown.
       data_paths: Where captures are, by run, if they moved; empty for those that did not.
+      with_masks: Gives a run the masks that its pixels are judged by.
     """
 
     frames: Callable[[list[int]], list[int]]
     cams: Callable[[Viewer], list[int]]
     data_paths: Sequence[str] = ()
+    with_masks: Callable[[Playback], Playback] = lambda playback: playback
 
 
 def make(
@@ -105,7 +108,7 @@ def _scored(
     """Measures a run; of one whose pictures cannot be had, what its journal says."""
     frames = [frame for frame in run.all_frames if frame in frames]
     try:
-        viewer = Viewer(run, cache, measures, data_path)
+        viewer = Viewer(run, cache, measures, data_path, wanted.with_masks)
     except InvError as error:
         logging.warning("%s: only what its journal says is shown: %s", run.name, error)
         scores = {frame: journal_scores(run, frame) for frame in frames}

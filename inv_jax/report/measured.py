@@ -10,7 +10,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from PIL import Image
 from inv_jax import params as params_lib
 from inv_jax.data import files
 from inv_jax.eval import pictures
-from inv_jax.eval.measures import Measures
+from inv_jax.eval.measures import MASKED, Mask, Measures
 from inv_jax.playback import Playback, open_playback
+from inv_jax.player import outputs
 from inv_jax.report.runs import Run
 from inv_jax.types import InvError
 
@@ -69,15 +70,15 @@ class Cache:
                 temporary.write_text(json.dumps({"version": _VERSION, "scores": self._scores}))
         self._saved_at, self._is_new = time.monotonic(), False
 
-    def picture(self, key: str) -> Picture | None:
-        """A picture that was rendered before."""
-        return _read_png(self._picture_path(key))
+    def picture(self, key: str, layer: str = "") -> Picture | None:
+        """A picture that was rendered before, or what a layer of it shows."""
+        return _read_png(self._picture_path(key, layer))
 
-    def keep_picture(self, key: str, picture: Picture) -> None:
-        pictures.write_png(self._picture_path(key), picture)
+    def keep_picture(self, key: str, picture: Picture, layer: str = "") -> None:
+        pictures.write_png(self._picture_path(key, layer), picture)
 
-    def _picture_path(self, key: str) -> pathlib.Path:
-        return self._folder / "views" / f"{key}.png"
+    def _picture_path(self, key: str, layer: str) -> pathlib.Path:
+        return self._folder / "views" / layer / f"{key}.png"
 
 
 class Viewer:
@@ -87,9 +88,17 @@ class Viewer:
       run: The run.
       capture: The true images.
       capture_folder: Where they lie.
+      masks: Those of what moves in them; they need not be there.
     """
 
-    def __init__(self, run: Run, cache: Cache, measures: Measures, data_path: str = ""):
+    def __init__(
+        self,
+        run: Run,
+        cache: Cache,
+        measures: Measures,
+        data_path: str = "",
+        with_masks: Callable[[Playback], Playback] = lambda playback: playback,
+    ):
         """Opens the run for looking at.
 
         Args:
@@ -97,17 +106,20 @@ class Viewer:
           cache: What is known already.
           measures: What is asked for.
           data_path: The capture's folder, if it has moved.
+          with_masks: Gives the playback its masks, if they are others than the run's.
 
         Raises:
           InvError: If its params or its capture's images are not there.
         """
         self.run, self._cache, self._measures = run, cache, measures
-        self._playback: Playback = open_playback(run.path, data_path)
+        self._playback: Playback = with_masks(open_playback(run.path, data_path))
         self.capture = self._playback.capture
         self.capture_folder = self._playback.capture_folder
+        self.masks = self._playback.masks
         self._scene = json.dumps(
             [run.config.get("model"), self._playback.rig.fingerprint], sort_keys=True, default=str
         )
+        self._painter = outputs.Painter(self._playback.rig)
         self._kept: tuple[int, str] = (-1, "")
 
     @property
@@ -149,6 +161,19 @@ class Viewer:
         kept = self._cache.picture(self._key(frame, cam))
         return pictures.to_uint8(self._render(frame, cam)) if kept is None else kept
 
+    def layers(self, frame: int, cam: int) -> dict[str, Picture]:
+        """What the layers of a frame show, those of `outputs.LAYERS` that it has."""
+        self.picture(frame, cam)  # where it is rendered, so are they
+        left, found = self._left_picture(frame, cam), {}
+        for layer in outputs.LAYERS:
+            if left is None:
+                kept = self._cache.picture(self._key(frame, cam), layer)
+            else:
+                kept = _read_png(left.parent / layer / left.name)
+            if kept is not None:
+                found[layer] = kept
+        return found
+
     def scores(self, frame: int, cams: Sequence[int]) -> Scores:
         """Numbers by metric, each the mean over the cameras; None where there is none."""
         rows = [self._scores(frame, cam) for cam in cams]
@@ -160,23 +185,37 @@ class Viewer:
 
     def _scores(self, frame: int, cam: int) -> Scores:
         found = journal_scores(self.run, frame, cam)
-        missing = [name for name in self._measures.names if name not in found]
+        is_dynamic = self._mask(frame, cam)
+        unknown = MASKED if is_dynamic is None else ()
+        missing = [name for name in self._measures.names if name not in (*found, *unknown)]
         if not missing:
             return found
         truth = self.truth(frame, cam)
         left = self._left_picture(frame, cam)
         key = self._key(frame, cam) if left is None else _digest(left.read_bytes())
         key = f"{key}-{_digest(truth.tobytes())}"
-        kept, full_name = self._cache.scores(key), self._measures.full_name
-        known = {name: kept[full_name(name)] for name in missing if full_name(name) in kept}
+        kept = self._cache.scores(key)
+        keys = {name: self._full_name(name, is_dynamic) for name in missing}
+        known = {name: kept[keys[name]] for name in missing if keys[name] in kept}
         missing = [name for name in missing if name not in known]
         if missing:
             rgb = self._render(frame, cam) if left is None else _read_png(left) / np.float32(255)
             chosen = {name: self._measures.metrics[name] for name in missing}
-            known |= Measures(chosen)(rgb, truth)
-            self._cache.keep(key, {full_name(name): known[name] for name in missing})
+            known |= Measures(chosen)(rgb, truth, is_dynamic)
+            self._cache.keep(key, {keys[name]: known[name] for name in missing})
             logging.info("%s, frame %d, camera %d: %s", self.run.name, frame, cam, known)
         return {**known, **found}
+
+    def _full_name(self, name: str, is_dynamic: Mask | None) -> str:
+        """What a metric's number is kept under: it tells its weights, or its mask."""
+        mask = f"-{_digest(is_dynamic.tobytes())}" if name in MASKED else ""
+        return self._measures.full_name(name) + mask
+
+    def _mask(self, frame: int, cam: int) -> Mask | None:
+        """Which pixels are dynamic, if that is asked for and known."""
+        if not self._measures.wants_masks or self.masks.missing([frame], [cam]):
+            return None
+        return self.masks.load(frame, [cam])[0]
 
     def _left_picture(self, frame: int, cam: int) -> pathlib.Path | None:
         """The view that the run wrote, if it has a row for it and there is just one."""
@@ -192,9 +231,13 @@ class Viewer:
 
     def _render(self, frame: int, cam: int) -> np.ndarray:
         logging.info("rendering %s, frame %d, camera %d", self.run.name, frame, cam)
-        rgb = self._playback.player.view(frame, self.capture.cameras, cam).rgb
-        self._cache.keep_picture(self._key(frame, cam), pictures.to_uint8(rgb))
-        return np.asarray(rgb)
+        view = self._playback.player.view(frame, self.capture.cameras, cam)
+        names = ("rgb", *outputs.of_layers(view))
+        painted = self._painter.paint(view, names)
+        for name, picture in zip(names, painted, strict=True):
+            layer = "" if name == "rgb" else name
+            self._cache.keep_picture(self._key(frame, cam), picture, layer)
+        return np.asarray(view.rgb)
 
     def _key(self, frame: int, cam: int) -> str:
         """Names a rendered picture by all it is made of."""

@@ -10,7 +10,15 @@ from inv_jax.report.blocks import Cell, Line, Table
 from inv_jax.report.runs import Run
 from inv_jax.report.series import Scored
 
-_DECIMALS = {"psnr": 2, "ssim": 3, "ms_ssim": 3, "lpips": 3, "flip": 3}
+_DECIMALS = {
+    "psnr": 2,
+    "psnr_dynamic": 2,
+    "psnr_static": 2,
+    "ssim": 3,
+    "ms_ssim": 3,
+    "lpips": 3,
+    "flip": 3,
+}
 NONE = Cell(settings.ABSENT)
 
 
@@ -77,7 +85,7 @@ def _three(name: str, values: dict[int, float], best: float | None) -> list[Cell
 
 def cost(group: Sequence[Scored]) -> Table:
     """Frames, time and bytes of each run."""
-    headings = ["run", "", "mean", "longest", "in all", "a frame", "bits a param", "colors",
+    headings = ["run", "", "mean", "longest", "in all", "a frame", "bits a param", "shared",
                 "in all"]  # fmt: skip
     groups = [("frames", 1), ("seconds a frame", 3), ("stored", 4)]
     lines = []
@@ -98,8 +106,8 @@ def cost(group: Sequence[Scored]) -> Table:
         lines.append(Line(run.name, cells, run.number))
     note = (
         "All frames of each run. Time is that of training; bytes are those of the params on disk, "
-        "of a video those of its packets: what is a frame's own, and colors, which several frames "
-        "may share."
+        "of a video those of its packets: what is a frame's own, and what several frames may share "
+        "(colors, a static field)."
     )
     return Table(headings, lines, note, groups=groups)
 

@@ -10,8 +10,8 @@ import markupsafe
 
 from inv_jax.data import files
 from inv_jax.eval import pictures
-from inv_jax.report import overview, settings, strips, style
-from inv_jax.report.blocks import Plot, Section, Strip
+from inv_jax.report import layers, overview, settings, strips, style
+from inv_jax.report.blocks import Gallery, Plot, Section, Strip
 from inv_jax.report.chapters import Chapter
 from inv_jax.report.runs import Run
 
@@ -60,6 +60,8 @@ def _write_figures(out: pathlib.Path, sections: Iterable[Section], drawn: Drawn)
                 temporary.write_bytes(drawn(block, "light"))
         elif isinstance(block, Strip):
             pictures.write_png(out / f"{block.name}.png", strips.sheet(block))
+        elif isinstance(block, Gallery):
+            pictures.write_png(out / f"{block.name}.png", layers.sheet(block))
         else:
             continue
         names.append(f"{block.name}.png")

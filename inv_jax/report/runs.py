@@ -120,7 +120,7 @@ def _read_workdir(path: pathlib.Path, name: str, number: int) -> Run:
         frames = store.frames()
         for frame in frames:
             frame_bytes[frame] = store.role_bytes(frame, params_lib.STRUCTURE)
-            color = store.role_bytes(frame, params_lib.COLOR)
+            color = sum(store.role_bytes(frame, role) for role in params_lib.SHARED)
             if color:
                 color_bytes[frame] = color
     finally:

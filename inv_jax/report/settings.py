@@ -4,22 +4,12 @@ import pathlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from inv_jax import record
 from inv_jax.report.runs import Run
 
 ABSENT = "-"
 
 _ALL_ROLES = ("structure", "color")
-# Where something lies, and how fast it goes, changes no picture.
-_WITHOUT_EFFECT = (
-    "data.path",
-    "data.num_frames",
-    "train.save_every",
-    "train.image_",
-    "train.dispatch_seconds",
-    "train.rays_per_pass",
-    "eval.",
-    "render.",
-)
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -41,6 +31,8 @@ def effective(run: Run) -> dict[str, Any]:
         unused.append("data.procedural.")
     if not fields.get("codec.name"):
         unused.append("codec.")
+    if not _is_split(run):
+        unused += ["split.", "model.blend", "data.mask"]
     if not is_scratch(run):
         unused.append("train.equal_steps")
         if not fields.get("train.freeze_frame"):
@@ -75,7 +67,7 @@ def is_alike(a: Run, b: Run, *, but: Collection[str] = (), among: Sequence[Run] 
       but: Fields that may differ.
       among: Runs that they may go on from.
     """
-    skipped = (*_WITHOUT_EFFECT, *but)
+    skipped = (*record.WITHOUT_EFFECT, *but)
     mine, theirs = _with_beginning(a, among), _with_beginning(b, among)
     common = [name for name in mine.keys() & theirs.keys() if not name.startswith(skipped)]
     return a.capture == b.capture and all(text(mine[n]) == text(theirs[n]) for n in common)
@@ -112,6 +104,9 @@ def plan(run: Run) -> str:
     kind, steps = "from scratch" if is_scratch(run) else "incremental", steps_a_frame(run)
     if never_freezes(run):
         kind = "incremental, never frozen"
+    if _is_split(run):
+        is_alone = run.config.get("split", {}).get("pretraining")
+        kind = "a static field" if is_alone else f"static and dynamic field, {kind}"
     return kind if steps is None else f"{kind}, {steps:,} steps a frame"
 
 
@@ -153,6 +148,11 @@ def text(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_split(run: Run) -> bool:
+    """Whether its picture is a blend of a static and a dynamic field."""
+    return run.config.get("model", {}).get("name") == "split"
 
 
 def _is_place(name: str) -> bool:

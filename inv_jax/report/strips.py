@@ -43,7 +43,7 @@ def strip(group: Sequence[Scored], frame: int, why: str, cam: int, prefix: str =
         scores = one.viewer.scores(frame, (cam,))  # of this picture; the tables' are means
         said = [
             f"{overview.heading(name).split(',')[0]} {overview.number(name, scores[name])}"
-            for name in ("psnr", "ssim", "lpips", "flip")
+            for name in ("psnr", "psnr_dynamic", "ssim", "lpips", "flip")
             if scores.get(name) is not None
         ]
         shots.append(Shot(picture, one.run.name, ", ".join(said), one.run.number))

@@ -21,19 +21,23 @@ def _mix(x: UInt32[Array, "*b"]) -> UInt32[Array, "*b"]:
     return x ^ (x >> 16)
 
 
-def permute(key: PRNGKeyArray, places: Int[Array, "*b"], num_items: int) -> Int[Array, "*b"]:
+def permute(
+    key: PRNGKeyArray, places: Int[Array, "*b"], num_items: int | Int[Array, ""]
+) -> Int[Array, "*b"]:
     """Items at the given places of a shuffled sequence of `range(num_items)`.
 
     Args:
       key: Names the shuffle; equal keys give equal shuffles.
       places: Places in the sequence, in [0, num_items); others wrap around.
-      num_items: Length of the sequence, 1 to 2^31 - 1.
+      num_items: Length of the sequence, 1 to 2^31 - 1; a number that is traced gives the same.
 
     Returns:
       int32 items in [0, num_items); distinct places have distinct items.
     """
-    half_bits = max(1, ((num_items - 1).bit_length() + 1) // 2)
-    mask = jnp.uint32(2**half_bits - 1)
+    num_items = jnp.uint32(num_items)
+    bits = 32 - lax.clz(num_items - 1)  # of the last item
+    half_bits = jnp.maximum(1, (bits + 1) // 2)
+    mask = (jnp.uint32(1) << half_bits) - 1
     round_keys = jax.random.bits(key, (_ROUNDS,), jnp.uint32)
 
     def shuffle(x: Array) -> Array:
@@ -44,7 +48,7 @@ def permute(key: PRNGKeyArray, places: Int[Array, "*b"], num_items: int) -> Int[
 
     # The domain is at most 4 n, so a walk takes 4 shuffles on average at most. It ends only
     # because it starts within [0, n): its cycle leads back there.
-    start = places.astype(jnp.uint32) % jnp.uint32(num_items)
+    start = places.astype(jnp.uint32) % num_items
 
     def outside(x: Array) -> Array:
         return jnp.any(x >= num_items)

@@ -2,12 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.header import Header
-from inv_jax.codec.video import NeuralVideo
 from inv_jax.stream.web import FetchError, Traffic
 from inv_jax.types import InvError, Params
 
@@ -93,12 +92,58 @@ class Feed(Protocol):
         ...
 
 
+class Key(Protocol):
+    """The frame that a group of them begins with; it needs no other one."""
+
+    @property
+    def first(self) -> int:
+        """Its number."""
+        ...
+
+
+class Video(Protocol):
+    """Frames that may grow in number: `NeuralVideo`, or anything with the same calls.
+
+    Attributes:
+      header: What the video says of itself.
+    """
+
+    header: Header
+
+    @property
+    def groups(self) -> Sequence[Sequence[Key]]:
+        """Frames from key to key."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """Grows with what is added."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing follows."""
+        ...
+
+    def frames(self) -> list[int]:
+        """Numbers of the frames there are, in order."""
+        ...
+
+    def params(self, frame: int) -> Params:
+        """All params of a frame."""
+        ...
+
+    def refresh(self) -> None:
+        """Looks for what was added."""
+        ...
+
+
 class VideoFeed:
-    """Frames of one `.inv` file, wherever its bytes are."""
+    """Frames of one `.inv` file, wherever its bytes are, or of a run."""
 
     def __init__(
         self,
-        video: NeuralVideo,
+        video: Video,
         wanted: Wanted,
         traffic: Traffic,
         *,
@@ -108,7 +153,7 @@ class VideoFeed:
         """Reads nothing yet.
 
         Args:
-          video: The file.
+          video: The file, or the run.
           wanted: What to play.
           traffic: Counts what the file's source fetches.
           probe: Asks how long the file is by now.

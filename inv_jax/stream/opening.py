@@ -1,13 +1,15 @@
-"""From what a viewer names to a feed: a file, a folder, or the address of either."""
+"""From what a viewer names to a feed: a file, a folder, the address of either, or a run."""
 
 import pathlib
 import urllib.parse
 
+from inv_jax import record
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.stream import manifest as manifest_lib
 from inv_jax.stream import ranges
 from inv_jax.stream.feed import Feed, VideoFeed, Wanted
 from inv_jax.stream.place import FolderPlace, WebPlace
+from inv_jax.stream.stored_run import StoredRun
 from inv_jax.stream.stream_feed import StreamFeed
 from inv_jax.stream.web import Traffic, Web
 
@@ -16,7 +18,8 @@ def open_feed(name: str, wanted: Wanted) -> Feed:
     """Opens what is to be played.
 
     Args:
-      name: An `.inv` file, a published folder or its manifest; or the http(s) address of one.
+      name: An `.inv` file, a published folder or its manifest, or the http(s) address of one; or
+        the workdir of a run.
       wanted: What to play of it.
 
     Raises:
@@ -27,6 +30,8 @@ def open_feed(name: str, wanted: Wanted) -> Feed:
     path = pathlib.Path(name).expanduser()
     if path.name == manifest_lib.NAME:
         path = path.parent
+    if path.is_dir() and record.read(path) is not None:
+        return VideoFeed(StoredRun(path.absolute()), wanted, Traffic())
     if path.is_dir():
         return StreamFeed(FolderPlace(path, Traffic()), wanted)
     return VideoFeed(NeuralVideo.open(path), wanted, Traffic())

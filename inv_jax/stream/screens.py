@@ -2,24 +2,43 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from inv_jax.player import video
+from inv_jax.player import outputs, video
 from inv_jax.types import InvError
+
+_BUTTONS = 3  # in a row: colors, depth and opacity of a layer
+
+
+Pixels = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture, whose time it is, and whether an earlier frame stands in for a lost one."""
+    """What is seen of a frame.
+
+    Attributes:
+      frame: Whose time it is.
+      is_held: Whether an earlier frame stands in for a lost one.
+      paint: The picture of an output (`player/outputs.py`).
+      output: The one that is shown unless another is chosen.
+      choices: Outputs to choose from; empty where there is no choice.
+    """
 
     frame: int
-    pixels: UInt8[np.ndarray, "h w 3"]
     is_held: bool
+    paint: Callable[[str], Pixels]
+    output: str = "rgb"
+    choices: Sequence[str] = ()
+
+    @property
+    def pixels(self) -> Pixels:
+        return self.paint(self.output)
 
 
 def to_file(path: pathlib.Path, pictures: Iterable[Picture], fps: float) -> None:
@@ -39,7 +58,11 @@ def to_file(path: pathlib.Path, pictures: Iterable[Picture], fps: float) -> None
 
 
 class Window:
-    """A window, used by the main thread only; pictures come to it as they are made."""
+    """A window, used by the main thread only; pictures come to it as they are made.
+
+    Where there is a choice of what is shown of them, it has a button for each, and so have the
+    keys 1 to 9; the arrows go to the one before or behind.
+    """
 
     def __init__(self, title: str):
         """Opens it.
@@ -58,23 +81,66 @@ class Window:
         except tkinter.TclError as error:
             raise InvError("--window: there is no screen; use --out=video.mp4") from error
         self._photo: Any = None
-        self._make_photo = ImageTk.PhotoImage
+        self._tkinter, self._make_photo = tkinter, ImageTk.PhotoImage
         self._title = title
         self._label = tkinter.Label(self._root)
         self._label.pack()
+        self._shown: Picture | None = None
+        self._choices: Sequence[str] = ()
+        self._chosen = tkinter.StringVar(self._root)
         self.is_closed = False
         self._root.protocol("WM_DELETE_WINDOW", self._close)
 
     def show(self, pictures: Iterator[Picture]) -> None:
         """Shows pictures until they end, or the window is closed."""
         for picture in pictures:
-            self._photo = self._make_photo(Image.fromarray(picture.pixels))
-            self._label.configure(image=self._photo)
+            self._shown = picture
+            if not self._chosen.get():
+                self._chosen.set(picture.output)
+                self._offer(picture.choices)
+            self._draw()
             lost = " (lost; an earlier one is shown)" if picture.is_held else ""
             self._root.title(f"{self._title}: frame {picture.frame}{lost}")
             if self.should_close():
                 break
         self._root.destroy()
+
+    def _draw(self) -> None:
+        """Shows what is chosen of the present picture."""
+        assert self._shown is not None
+        self._photo = self._make_photo(Image.fromarray(self._shown.paint(self._chosen.get())))
+        self._label.configure(image=self._photo)
+
+    def _offer(self, choices: Sequence[str]) -> None:
+        """Makes the buttons, and the keys; none of either where there is no choice."""
+        if not choices:
+            return
+        self._choices = choices
+        bar = self._tkinter.Frame(self._root)
+        bar.pack()
+        for number, output in enumerate(choices):
+            button = self._tkinter.Radiobutton(
+                bar,
+                text=outputs.label(output),
+                value=output,
+                variable=self._chosen,
+                command=self._draw,
+                indicatoron=False,
+                padx=6,
+            )
+            button.grid(row=number // _BUTTONS, column=number % _BUTTONS, sticky="ew")
+            if number < 9:
+                self._root.bind(str(number + 1), lambda _, output=output: self._choose(output))
+        self._root.bind("<Left>", lambda _: self._step(-1))
+        self._root.bind("<Right>", lambda _: self._step(1))
+
+    def _choose(self, output: str) -> None:
+        self._chosen.set(output)
+        self._draw()
+
+    def _step(self, by: int) -> None:
+        place = self._choices.index(self._chosen.get()) + by
+        self._choose(self._choices[place % len(self._choices)])
 
     def should_close(self) -> bool:
         """Whether the viewer has closed it; keeps it alive while there is no new picture."""

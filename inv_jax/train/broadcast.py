@@ -65,7 +65,7 @@ class Broadcast:
 
     def send(self, frame: int, params: Params, trained: tuple[str, ...]) -> None:
         """Encodes a trained frame; it is in the file, or waits for its group."""
-        if params_lib.COLOR in trained or self._color is None:
+        if set(params_lib.SHARED) & set(trained) or self._color is None:
             self._color = frame
         self._push(frame, params, self._color)
 

@@ -3,6 +3,8 @@
 import pathlib
 from collections.abc import Sequence
 
+from absl import logging
+
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.types import InvError, Params
@@ -19,7 +21,7 @@ def from_run(
       fresh: The random params; they say which layer has which role.
       workdir: Of the other run.
       frame: Which one of it; 0 for its newest.
-      roles: What is taken of it; `fresh` need not have all of them.
+      roles: What is taken of it; `fresh` need not have all of them, but one at least.
 
     Returns:
       Params, and the other run's frame.
@@ -34,6 +36,17 @@ def from_run(
             f"{', '.join(params_lib.ROLES)}, to be taken from train.init_from"
         )
     there = {params_lib.role_of(path) for path in params_lib.flatten(fresh)}
+    if not wanted & there:
+        raise InvError(
+            f"train.init_roles={tuple(roles)}: this model has none of them, but "
+            f"{', '.join(role for role in params_lib.ROLES if role in there)}"
+        )
+    if there & set(params_lib.STATIC_ROLES) and not wanted & set(params_lib.STATIC_ROLES):
+        logging.warning(
+            "train.init_roles=%s takes no layer of the static field, which begins at random; to "
+            "take it, add %s",
+            *(tuple(roles), ", ".join(params_lib.STATIC_ROLES)),
+        )
     store = FrameStore(workdir)
     try:
         frames = store.frames()

@@ -4,9 +4,11 @@ The optimizer only ever sees the trainable half of the params (`params.split`): 
 `optax.MaskedNode`, so they have no moments and nothing can move them, momentum included.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from inv_jax import params as params_lib
@@ -41,6 +43,22 @@ def carry_over(old: optax.OptState, fresh: optax.OptState) -> optax.OptState:
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: leaves.get(params_lib.path_of(path), leaf), fresh
     )
+
+
+def only(trains: Mapping[str, jax.Array], new: Any, old: Any) -> Any:
+    """The new leaves of networks that train, the old ones of those that do not, moments included.
+
+    Args:
+      trains: Whether a network trains, a traced bool each; one that is not named does.
+      new: Params, or a state of `make_optimizer`'s.
+      old: The same, before.
+    """
+
+    def one(path: tuple[Any, ...], after: jax.Array, before: jax.Array) -> jax.Array:
+        named = [part for part in params_lib.path_of(path).split("/") if part in trains]
+        return jnp.where(trains[named[0]], after, before) if named else after
+
+    return jax.tree_util.tree_map_with_path(one, new, old)
 
 
 def learning_rate(

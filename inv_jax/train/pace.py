@@ -43,11 +43,12 @@ class Pace:
       frame_steps: Steps planned for it.
       frame_done: Steps of it that are done.
       total_steps: Steps planned for the video: frames may have different numbers of them.
+      beside: Steps done of the frames that train beside this one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self.frame, self.phase = 0, ""
-        self.frame_steps = self.frame_done = self.total_steps = 0
+        self.frame_steps = self.frame_done = self.total_steps = self.beside = 0
         self._clock = clock
         self._finished_steps = 0  # of frames that are done
         self._measured_steps = 0  # done and measured since this run started
@@ -64,17 +65,19 @@ class Pace:
         if phase != self.phase:
             self._training = _Speed(_FRAME_WINDOW)
         self.frame, self.phase, self.frame_steps, self.frame_done = frame, phase, steps, done
+        self.beside = max(0, self.beside - done)  # it was one of them until now
         self._since = self._clock()
 
-    def advance(self, steps: int) -> None:
-        """Some more steps of the frame are done."""
+    def advance(self, steps: int, beside: int = 0) -> None:
+        """Some more steps of the frame are done; `beside` as the attribute."""
         now = self._clock()
         self.frame_done += steps
+        self.beside = beside
         self._measured_steps += steps
         self._trained += now - self._since
         self._since = now
         self._training.add(self._trained, self._measured_steps)
-        self._overall.add(now, self._measured_steps)
+        self._overall.add(now, self.video_done)
 
     def end_frame(self) -> None:
         """The frame is trained, stored and evaluated."""
@@ -84,7 +87,7 @@ class Pace:
     @property
     def video_done(self) -> int:
         """Steps done in the video."""
-        return self._finished_steps + self.frame_done
+        return self._finished_steps + self.frame_done + self.beside
 
     @property
     def steps_per_second(self) -> float | None:

@@ -43,6 +43,11 @@ class Devices:
         return len(self._devices)
 
     @property
+    def num_processes(self) -> int:
+        """How many processes feed them."""
+        return self._num_processes
+
+    @property
     def local_places(self) -> list[int]:
         """Which of them are this process's: places on the axis `AXIS`, in [0, count)."""
         return [place for place, device in enumerate(self._devices) if device in self._local]
@@ -78,14 +83,30 @@ class Devices:
 
     def replicate(self, tree: Any) -> Any:
         """Puts a copy of every array on every local device, along a new leading axis."""
+        return self.join([self.put(tree, place) for place in range(len(self._local))])
 
-        def one(x: Any) -> jax.Array:
-            # The new axis comes before the transfer: behind it, it would cost a second copy.
-            shards = [jax.device_put(x[None], device) for device in self._local]
-            shape = (len(self._local), *shards[0].shape[1:])
-            return jax.make_array_from_single_device_arrays(shape, self._sharding, shards)
+    def put(self, tree: Any, place: int) -> Any:
+        """Puts arrays on one local device, along a new leading axis of 1; see `join`."""
+        device = self._local[place]
+        # The new axis comes before the transfer: behind it, it would cost a second copy.
+        return jax.tree.map(lambda x: jax.device_put(x[None], device), tree)
 
-        return jax.tree.map(one, tree)
+    def join(self, parts: Sequence[Any]) -> Any:
+        """One array of what lies on each local device (`put`), for `map`; nothing is copied."""
+
+        def one(*shards: jax.Array) -> jax.Array:
+            shape = (len(shards), *shards[0].shape[1:])
+            return jax.make_array_from_single_device_arrays(shape, self._sharding, list(shards))
+
+        return jax.tree.map(one, *parts)
+
+    def parts(self, tree: Any) -> list[Any]:
+        """What lies on each local device, with a leading axis of 1; the inverse of `join`."""
+
+        def part(x: jax.Array, device: jax.Device) -> jax.Array:
+            return next(shard.data for shard in x.addressable_shards if shard.device == device)
+
+        return [jax.tree.map(lambda x, d=device: part(x, d), tree) for device in self._local]
 
     def first(self, tree: Any) -> Any:
         """The first local device's copy of replicated arrays, without the leading axis."""

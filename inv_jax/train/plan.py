@@ -7,6 +7,7 @@ INV, INV with a long warm-up, the NeRF baseline, pre-trained shared colors, colo
 import dataclasses
 
 from inv_jax import params as params_lib
+from inv_jax.train.mixture import PLAIN, Mixture
 from inv_jax.types import InvError
 
 PREVIOUS = "previous"  # a frame starts from the params of the frame before
@@ -59,6 +60,7 @@ class Phase:
       keep_optimizer: Whether the optimizer state carries on from the frame before.
       is_shaped: Whether the stepper's shaper keeps updates near the params a frame starts from.
       more_steps: Steps that each of its frames has more than the one before.
+      mixture: What its steps are made of.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Phase:
     keep_optimizer: bool = True
     is_shaped: bool = False
     more_steps: int = 0
+    mixture: Mixture = PLAIN
 
     def __post_init__(self):
         if self.steps < 1:
@@ -98,6 +101,11 @@ class Plan:
         phase = found[-1]
         steps = phase.steps + phase.more_steps * (frame - phase.first_frame)
         return dataclasses.replace(phase, steps=steps) if phase.more_steps else phase
+
+    @property
+    def wants_masks(self) -> bool:
+        """Whether training has to know which pixels are dynamic."""
+        return any(phase.mixture.wants_masks for phase in self.phases)
 
     def most_steps(self, last_frame: int | None) -> int | None:
         """Steps of the longest frame up to the last one; None if it is not known, and they grow."""

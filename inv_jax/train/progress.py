@@ -97,7 +97,9 @@ class Progress:
         self._pace.start_frame(frame, phase, steps, done)
         self._show_frame()
 
-    def advance(self, steps: int, *, loss: float, psnr: float, rays_per_second: float) -> None:
+    def advance(
+        self, steps: int, *, loss: float, psnr: float, rays_per_second: float, beside: int = 0
+    ) -> None:
         """Some more steps of the frame are done.
 
         Args:
@@ -105,8 +107,9 @@ class Progress:
           loss: Of these steps, or a running mean.
           psnr: In dB, likewise; of the training rays.
           rays_per_second: Speed of these steps.
+          beside: Steps done of the frames that train beside this one.
         """
-        self._pace.advance(steps)
+        self._pace.advance(steps, beside)
         steps_per_second = _si(self._pace.steps_per_second)
         self._speed = f"{steps_per_second} steps/s, {_si(rays_per_second)} rays/s"
         self._quality = f"PSNR {psnr:.2f} dB, loss {loss:.3g}"

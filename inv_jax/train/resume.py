@@ -13,6 +13,7 @@ from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore, Leaves
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.journal import Journal
+from inv_jax.train.mixture import PLAIN
 from inv_jax.train.plan import Phase, Plan
 from inv_jax.train.step import Means, TrainState
 from inv_jax.types import InvError, Params
@@ -36,14 +37,14 @@ class Standing:
       unseen: Those of them that have no row in the journal: a killed run did not get to it.
       params: Of the last stored frame; None if there is none.
       optimizer: Its optimizer's leaves, if the next frame keeps them.
-      partial: The newest state within a frame, if there is one.
+      partials: States within frames that are not done, by frame: of each that was in training.
     """
 
     done: list[int]
     unseen: list[int]
     params: Params | None = None
     optimizer: Leaves | None = None
-    partial: Partial | None = None
+    partials: dict[int, Partial] = dataclasses.field(default_factory=dict)
 
 
 def find(
@@ -63,10 +64,10 @@ def find(
         )
     journal.keep_only(stored)
     unseen = sorted((set(stored) - journal.frames()) & set(frames))
-    found = store.partial()
-    partial = None if found is None else Partial(*found)
+    left = sorted(set(store.partial_frames()) & set(frames[len(done) :]))
+    partials = {number: Partial(*store.partial(number)) for number in left}
     if not done or len(done) == len(frames):
-        return Standing(done, unseen, partial=partial)
+        return Standing(done, unseen, partials=partials)
     last = done[-1]
     optimizer = None
     if plan.phase(last + 1).keep_optimizer:
@@ -77,7 +78,7 @@ def find(
                 f"frames/{last:06d}/optimizer back, or begin a new --workdir with "
                 f"train.init_from={workdir}"
             )
-    return Standing(done, unseen, store.params(last), optimizer, partial)
+    return Standing(done, unseen, store.params(last), optimizer, partials)
 
 
 def last_state(
@@ -127,6 +128,7 @@ def begin(
         key=key,
         step=jnp.int32(metadata["step"]),
         means=Means.start(),
+        mix=None if phase.mixture == PLAIN else phase.mixture.over(phase.steps),
     )
     if partial is not None:
         state = state.replace(

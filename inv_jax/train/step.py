@@ -18,7 +18,9 @@ from jaxtyping import Array, Int
 
 from inv_jax import params as params_lib
 from inv_jax.models.base import Model
-from inv_jax.train.losses import LossFn
+from inv_jax.train import optimizer as optimizer_lib
+from inv_jax.train.losses import Emptiness, LossFn
+from inv_jax.train.mixture import PLAIN, Kind, Mix
 from inv_jax.types import Batch, Cameras, Frame, Params
 
 WINDOW = 100  # steps that the running means look back over, about
@@ -28,7 +30,7 @@ WINDOW = 100  # steps that the running means look back over, about
 class Means:
     """Running means over the last steps, and the first step that went wrong."""
 
-    loss: Array  # () running mean of the loss
+    loss: Array  # () running mean of the loss, over kinds of step if there are several
     mse: Array  # () running mean of the picture's mean squared error
     bad_step: Array  # () int32, first step whose loss or gradient was not finite; -1 if none
 
@@ -58,6 +60,7 @@ class TrainState:
     step: Array  # () int32, steps done in this frame
     means: Means
     shaping: Any = None  # arrays of the stepper's shaper, of this frame; None: it shapes nothing
+    mix: Mix | None = None  # of the frame's steps; None: all are plain
 
     @property
     def params(self) -> Params:
@@ -87,7 +90,7 @@ class Shaper(abc.ABC):
         return trainable
 
 
-Sampler = Callable[[Array, Int[Array, ""], Int[Array, "b"], int, Frame, Cameras], Batch]
+Sampler = Callable[[Array, Int[Array, ""], Int[Array, "b"], int, Frame, Cameras, str], Batch]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Stepper:
       num_devices: How many devices share a step.
       axis: Name of the mapped device axis, or None outside of a map.
       shaper: Shapes the update, by the `shaping` of the state; None: nothing does.
+      emptiness: What a kind of step that `empties` adds to the loss.
     """
 
     model: Model
@@ -119,6 +123,7 @@ class Stepper:
     num_devices: int = 1
     axis: str | None = None
     shaper: Shaper | None = None
+    emptiness: Emptiness = dataclasses.field(default_factory=Emptiness)
 
     def run(
         self, state: TrainState, frame: Frame, cameras: Cameras, num_steps: Int[Array, ""]
@@ -133,13 +138,17 @@ class Stepper:
 
     def step(self, state: TrainState, frame: Frame, cameras: Cameras) -> TrainState:
         """One step: sample, differentiate with respect to the trainable half, update it."""
-        key_pixels, key_rays = jax.random.split(state.key)
-        share = self.rays_per_step // self.num_devices
-        first = 0 if self.axis is None else lax.axis_index(self.axis) * share
-        ids = first + jnp.arange(share)
-        batch = self.sampler(key_pixels, state.step, ids, self.rays_per_step, frame, cameras)
-
-        grads, (loss, mse) = self._gradients(state, batch, jax.random.fold_in(key_rays, state.step))
+        kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
+        differentiate = [self._of_kind(kind, frame, cameras) for kind in kinds]
+        if len(kinds) == 1:
+            trains = None
+            grads, (loss, mse) = differentiate[0](state)
+        else:
+            # Each kind is compiled for what it renders and trains, so none pays for the others.
+            key = jax.random.fold_in(jax.random.split(state.key, 3)[2], state.step)
+            drawn = state.mix.draw(key, state.step)
+            trains = _trains(kinds, drawn, state.trainable)
+            grads, (loss, mse) = lax.switch(drawn, differentiate, state)
         if self.axis is not None:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
         is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
@@ -148,6 +157,9 @@ class Stepper:
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
         if self.shaper is not None and state.shaping is not None:
             trainable = self.shaper.after(trainable, state.shaping, rate)
+        if trains is not None:
+            trainable = optimizer_lib.only(trains, trainable, state.trainable)
+            opt_state = optimizer_lib.only(trains, opt_state, state.opt_state)
         return state.replace(
             trainable=trainable,
             opt_state=opt_state,
@@ -155,17 +167,41 @@ class Stepper:
             means=state.means.update(state.step, loss, mse, is_finite),
         )
 
+    def _of_kind(
+        self, kind: Kind, frame: Frame, cameras: Cameras
+    ) -> Callable[[TrainState], tuple[Params, tuple[Array, Array]]]:
+        """The function that samples and differentiates a step of this kind, on one device."""
+
+        def differentiate(state: TrainState) -> tuple[Params, tuple[Array, Array]]:
+            key_pixels, key_rays = jax.random.split(state.key)
+            share = self.rays_per_step // self.num_devices
+            first = 0 if self.axis is None else lax.axis_index(self.axis) * share
+            ids = first + jnp.arange(share)
+            batch = self.sampler(
+                key_pixels, state.step, ids, self.rays_per_step, frame, cameras, kind.region
+            )
+            key = jax.random.fold_in(key_rays, state.step)
+            return self._gradients(kind, state, batch, key, frame)
+
+        return differentiate
+
     def _gradients(
-        self, state: TrainState, batch: Batch, key: Array
+        self, kind: Kind, state: TrainState, batch: Batch, key: Array, frame: Frame
     ) -> tuple[Params, tuple[Array, Array]]:
         """Mean gradient, loss and error over this device's rays, pass by pass."""
+        model = self.model.part(kind.part) if kind.part else self.model
 
         def loss_fn(trainable: Params, part: Batch) -> tuple[Array, Array]:
             keys = jax.vmap(lambda ray: jax.random.fold_in(key, ray))(part.ids)
+            if kind.networks:
+                trainable = _stop_gradients(trainable, kind.networks)
             params = params_lib.merge(trainable, state.frozen)
-            predictions = self.model.predict(params, part.inputs, keys=keys)
+            predictions = model.predict(params, part.inputs, keys=keys)
             picture = list(predictions.values())[-1]
-            return self.loss(predictions, part), jnp.mean(jnp.square(picture.rgb - part.target))
+            loss = self.loss(predictions, part)
+            if kind.empties:
+                loss = loss + self.emptiness(predictions, part, frame)
+            return loss, jnp.mean(jnp.square(picture.rgb - part.target))
 
         def one_pass(part: Batch):
             (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.trainable, part)
@@ -183,3 +219,20 @@ class Stepper:
 
         total, _ = lax.scan(accumulate, zeros, parts)
         return jax.tree.map(lambda x: x / num_passes, total)
+
+
+def _trains(kinds: tuple[Kind, ...], drawn: Int[Array, ""], trainable: Params) -> dict[str, Array]:
+    """Whether each network trains in a step of the kind that was drawn."""
+    names = sorted(set(jax.tree.leaves(params_lib.networks(trainable))))
+    table = [[not kind.networks or name in kind.networks for name in names] for kind in kinds]
+    row = jnp.array(table)[drawn]
+    return {name: row[i] for i, name in enumerate(names)}
+
+
+def _stop_gradients(trainable: Params, networks: tuple[str, ...]) -> Params:
+    """The params with no gradient but for these networks."""
+    return jax.tree.map(
+        lambda leaf, name: leaf if name in networks else lax.stop_gradient(leaf),
+        trainable,
+        params_lib.networks(trainable),
+    )

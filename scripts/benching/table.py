@@ -85,6 +85,8 @@ def _remark(row: Row) -> str:
         parts.append(f"longest gap; {100 * row['gap_fraction']:.2g}% of a frame")
     if "speedup" in row:
         parts.append(f"speedup {row['speedup']:.2f} of {row['ideal_speedup']:.3g}")
+    if "gain" in row:
+        parts.append(f"{row['gain']:.2f} times one by one")
     if "growth_bytes_per_frame" in row:
         sign = "-" if row["growth_bytes_per_frame"] < 0 else "+"
         parts.append(f"{sign}{words.size(abs(row['growth_bytes_per_frame']))} a frame")
@@ -107,7 +109,7 @@ def _remark(row: Row) -> str:
     return "; ".join(part for part in parts if part)
 
 
-_SHOWN = ("step", "image", "trace", "render", "scaling", "frame", "pipeline", "memory")
+_SHOWN = ("step", "image", "trace", "render", "scaling", "frame", "frames", "pipeline", "memory")
 _COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("bench", lambda row: str(row["bench"])),
     ("case", lambda row: str(row.get("case", "-"))),

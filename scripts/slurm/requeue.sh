@@ -63,7 +63,7 @@ progress() {
     frames=$(find "$1/frames" -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name '*[!0-9]*' 2>/dev/null |
         wc -l)
     partial=$(find "$1/partial" -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name '*[!0-9]*' \
-        -printf '%f\n' 2>/dev/null | sort -n | tail -n 1)
+        -printf '%f\n' 2>/dev/null | sort -n | paste -sd ' ') # one of each frame in training
     capture=$(find "$1/capture" -type f 2>/dev/null | wc -l) # one that is rendered as it starts
-    echo "$frames frames, state ${partial:-none}, $capture rendered images"
+    echo "$frames frames, states ${partial:-none}, $capture rendered images"
 }

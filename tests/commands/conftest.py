@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from configs import base
 from inv_jax import build, captures, record
+from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.player.player import Player
 from inv_jax.render.view import View
 from inv_jax.train.parallel import Devices
-from inv_jax.types import Cameras
+from inv_jax.types import Cameras, Params
 
 _TINY = {
     "data.near": 0.0,
@@ -29,21 +31,22 @@ _TINY = {
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory) -> Callable[..., pathlib.Path]:
-    """`untrained(capture, frames, seed)`: the workdir of a run whose params are a number each."""
+    """`untrained(capture, frames, seed, **model)`: a workdir; its params are a number each."""
 
     def make(
-        capture: pathlib.Path, frames: tuple[int, ...] = (1, 2, 3), seed: int = 0
+        capture: pathlib.Path, frames: tuple[int, ...] = (1, 2, 3), seed: int = 0, **model: Any
     ) -> pathlib.Path:
         workdir = tmp_path_factory.mktemp("runs") / f"run{seed}"
         config = base.get_config()
         config.update_from_flattened_dict({"data.path": str(capture), **_TINY})
+        config.model.update(model)
         opened = captures.of(config, workdir)
         record.write(config, workdir, Devices(), rays_per_pass=0, capture=opened.fingerprint)
         shapes = jax.eval_shape(build.model(config).init, jax.random.key(0))
         params = jax.tree.map(lambda leaf: np.full(leaf.shape, seed, leaf.dtype), shapes)
         store = FrameStore(workdir, writable=True)
         for frame in frames:
-            store.save(frame, params, {}, trained=("structure", "color"), metadata={})
+            store.save(frame, params, {}, trained=params_lib.ROLES, metadata={})
         store.close()
         return workdir
 
@@ -52,14 +55,26 @@ def untrained(tmp_path_factory) -> Callable[..., pathlib.Path]:
 
 @pytest.fixture
 def painted(monkeypatch) -> None:
-    """Views are not rendered: their color tells the run's seed (red) and the camera's x (green)."""
+    """Views are not rendered: their color tells the run's seed (red) and the camera's x (green).
 
-    def view(self: Player, frame: int, cameras: Cameras, cam: int) -> View:
-        params = self._source.params(frame)
+    Those of a split model have layers: `static` is blue, `dynamic` half there and gray.
+    """
+
+    def look(self: Player, params: Params, cameras: Cameras, cam: int, *_: Any) -> View:
         shape = (cameras.height, cameras.width)
         rgb = np.zeros((*shape, 3), np.float32)
         rgb[..., 0] = 0.1 * jax.tree.leaves(params)[0].max()
         rgb[..., 1] = 0.5 + cameras.cam_to_world[cam, 0, 3]
-        return View(rgb, np.full(shape, 0.5, np.float32), np.ones(shape, np.float32))
+        found = View(rgb, np.full(shape, 0.5, np.float32), np.ones(shape, np.float32))
+        if not any(network.startswith("dynamic") for network in params):
+            return found
+        blue, gray = np.zeros_like(rgb), np.full_like(rgb, 0.5)
+        blue[..., 2] = 1.0
+        dynamic = found.replace(rgb=gray, acc=np.full(shape, 0.5, np.float32))
+        return found.replace(layers={"static": found.replace(rgb=blue), "dynamic": dynamic})
 
+    def view(self: Player, frame: int, cameras: Cameras, cam: int) -> View:
+        return look(self, self._source.params(frame), cameras, cam)
+
+    monkeypatch.setattr(Player, "look", look)
     monkeypatch.setattr(Player, "view", view)

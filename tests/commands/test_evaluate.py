@@ -13,6 +13,7 @@ from PIL import Image
 
 from inv_jax.commands import evaluate
 from inv_jax.data.capture import open_capture
+from inv_jax.data.masks import open_masks
 from inv_jax.eval import lpips
 from inv_jax.render.view import View
 from inv_jax.types import InvError
@@ -67,7 +68,7 @@ def run_eval(folder, monkeypatch, capsys):
 
     playback = types.SimpleNamespace(
         capture=capture,
-        capture_folder=folder,
+        masks=open_masks(folder, capture.camera_names, _HEIGHT, _WIDTH),
         player=types.SimpleNamespace(frames=list(_FRAMES), view=view),
         is_main=True,
         wait_for_all=lambda: None,
@@ -90,7 +91,8 @@ def test_all_that_can_be_had_is_measured(run_eval, tmp_path):
     rows = json.loads(out.read_text())
     assert [(row["frame"], row["cam"]) for row in rows] == [(f, c) for f in _FRAMES for c in (0, 1)]
     header = lines[0].split()
-    assert header[:6] == ["frame", "cam", "PSNR", "dB", "SSIM", "FLIP"]
+    assert header[:4] == ["frame", "cam", "PSNR", "dB"]
+    assert header[header.index("SSIM") :][:2] == ["SSIM", "FLIP"]
     assert "LPIPS" not in header
     assert "MS-SSIM" not in header
     for row in rows:
@@ -120,6 +122,29 @@ def test_flicker_stands_beside_the_truths_and_says_where_it_was_measured(run_eva
         "flicker of cam01: 8.000 of 255 levels from frame to frame, 0.000 of the truth; static are "
         "340 of 391 pixels (87%), by the capture's masks",
     ]
+
+
+def test_dynamic_pixels_are_measured_where_there_are_masks(run_eval, tmp_path):
+    out = tmp_path / "rows.json"
+    names = "psnr,psnr_dynamic,psnr_static"
+    lines = run_eval(f"--out={out}", "--cams=all", f"--metrics={names}")
+    rows = json.loads(out.read_text())
+    for row in rows:  # the error is the same everywhere
+        expected = row["psnr"] if row["cam"] == 1 else None
+        found = [row["psnr_dynamic"], row["psnr_static"]]
+        assert found == pytest.approx([expected] * 2, abs=1e-3)
+    assert lines[0].split()[2:] == ["PSNR", "dB", "PSNR", "dynamic", "dB", "PSNR", "static", "dB"]
+    (said,) = (line for line in lines if "mask" in line)
+    assert said.startswith("PSNR dynamic, PSNR static: there is no mask of frame 1, cam00 and 2")
+    assert said.endswith("make them with inv-jax masks, or give --masks")
+
+
+def test_masks_without_a_dynamic_pixel_say_so(run_eval, folder):
+    for path in (folder / "mask").iterdir():
+        Image.fromarray(np.zeros((_HEIGHT, _WIDTH), np.uint8)).save(path)
+    lines = run_eval("--cams=1", "--metrics=psnr_static,psnr_dynamic")
+    assert lines[0].split() == ["frame", "cam", "PSNR", "static", "dB"]
+    assert lines[-1] == "PSNR dynamic: the masks have no such pixel"
 
 
 def test_one_frame_has_no_flicker_and_says_so(run_eval):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from configs import base
 from inv_jax import build, cli
+from inv_jax import params as params_lib
 from inv_jax.codec.base import Layout
 from inv_jax.codec.header import Header
 from inv_jax.codec.raw_codec import RawCodec
@@ -22,12 +23,11 @@ from inv_jax.types import Cameras
 pytestmark = pytest.mark.usefixtures("restored_process")
 
 
-@pytest.fixture(scope="module")
-def video(tmp_path_factory):
-    """Four frames of a small network that nobody trained."""
+def _write_video(path, name="nerf", frames=4):
+    """Frames of a small network that nobody trained."""
     config = base.get_config()
     with config.unlocked():
-        config.model.update(width=8, depth=2, structure_layers=1, skip_layer=-1)
+        config.model.update(name=name, width=8, depth=2, structure_layers=1, skip_layer=-1)
         config.model.update(coarse_samples=4, fine_samples=4, position_octaves=2)
         config.model.direction_octaves = 1
     nerf = build.model(config)
@@ -39,23 +39,34 @@ def video(tmp_path_factory):
     codec = RawCodec()
     first = nerf.init(jax.random.key(0))
     grown = lambda by: jax.tree.map(lambda leaf: np.asarray(leaf) * by, first)  # noqa: E731
-    params = [grown(1 + 0.2 * n) for n in range(5)]
+    params = [grown(1 + 0.2 * n) for n in range(frames + 1)]
     header = Header(
         codec.name,
         {},
         Layout.of(params[0]),
-        Layout.of(params[0], "color"),
+        Layout.of(params[0], *params_lib.SHARED),
         config.to_dict(),
         rig,
         30.0,
         {},
     )
-    path = tmp_path_factory.mktemp("video") / "a.inv"
     writer = VideoWriter(path, header, codec)
-    for frame in range(1, 5):
+    for frame in range(1, frames + 1):
         writer.push(frame, params[frame], 0)
     writer.close()
     return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Four frames of a plain model."""
+    return _write_video(tmp_path_factory.mktemp("video") / "a.inv")
+
+
+@pytest.fixture(scope="module")
+def split_video(tmp_path_factory):
+    """Two frames of a model with layers."""
+    return _write_video(tmp_path_factory.mktemp("video") / "split.inv", "split", frames=2)
 
 
 def _run(*arguments):
@@ -109,6 +120,36 @@ def test_without_pictures_it_decodes_and_reports(video, capsys):
     assert "2, 3 to 4" in said and "rebuffering" in said
 
 
+def _picture(folder, frame=2):
+    return np.asarray(Image.open(folder / f"frame_0000{frame}.png"), np.float32)
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_layer_is_shown_of_files_streams_and_runs(split_video, tiny_capture, untrained, tmp_path):
+    run = untrained(tiny_capture(), (1, 2), name="split")
+    for source in (split_video, _publish(split_video, tmp_path / "published"), run):
+        for layer, color in {"static": (0, 0, 255), "dynamic": (128, 128, 128)}.items():
+            out = tmp_path / f"{source.stem}_{layer}"
+            flags = [f"--out={out}", f"--layer={layer}", "--frames=2"]
+            assert _run(f"--video={source}", *flags) == 0
+            assert (_picture(out) == color).all()
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_run_plays_as_a_file_of_it_does(tiny_capture, untrained, tmp_path):
+    capture = tiny_capture()
+    workdir, file = untrained(capture, seed=1), tmp_path / "file.inv"
+    encode = ["inv-jax", "encode", f"--workdir={workdir}", "--codec=raw", f"--out={file}"]
+    assert cli.main(encode) == 0
+    for source in (workdir, file):
+        out = tmp_path / f"{source.stem}_pictures"
+        assert _run(f"--video={source}", "--path=test", f"--out={out}", "--start=2") == 0
+        assert sorted(path.name[-5] for path in out.iterdir()) == ["2", "3"]
+    pictures = [_picture(tmp_path / f"{name}_pictures", 3) for name in (workdir.stem, "file")]
+    np.testing.assert_array_equal(*pictures)
+    assert _run(f"--video={untrained(capture, (1, 3))}") == 1  # frame 2 is lost
+
+
 @pytest.mark.parametrize(
     "arguments, text",
     [
@@ -119,6 +160,7 @@ def test_without_pictures_it_decodes_and_reports(video, capsys):
         (["--buffer=0"], "--buffer"),
         (["--level=low"], "no levels"),
         (["--timeout=nan"], "--timeout"),
+        (["--out=x", "--layer=dynamic"], "no 'dynamic', but rgb, depth, acc"),
         (["--out=video.avi"], "expected NAME.mp4"),
         (["--rays_per_chunk=-1", "--out=x"], "rays_per_chunk"),
     ],

@@ -51,6 +51,20 @@ def test_each_output_is_a_video_of_its_own(render, tmp_path, suffix):
         assert _decode(out).shape == (3, 12, 16, 3)
 
 
+def test_layers_are_videos_of_their_own(tiny_capture, untrained, tmp_path, capsys):
+    split = untrained(tiny_capture(), (1,), name="split")
+    out = tmp_path / "a.mp4"
+    flags = [f"--workdir={split}", f"--out={out}", "--path=test"]
+    assert cli.main(["inv-jax", "render", *flags, "--outputs=rgb,static,dynamic_acc"]) == 0
+    names = ["a.mp4", "a_dynamic_acc.mp4", "a_static.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    blue = _decode(tmp_path / "a_static.mp4")[0].mean((0, 1))
+    np.testing.assert_allclose(blue, [0, 0, 255], atol=6)
+    assert cli.main(["inv-jax", "render", *flags]) == 0
+    named = {path.stem for path in tmp_path.iterdir()}
+    assert named == {"a", "a_depth", "a_static", "a_dynamic", "a_dynamic_acc"}
+
+
 def test_time_and_camera_may_each_stand_still(render, tmp_path):
     """The pictures' green is the camera's x: where it stands, they are equal, and else not."""
     changes = {}
@@ -82,6 +96,7 @@ def test_a_path_is_saved_changed_and_rendered(render, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "said"),
     [
+        ("--outputs=rgb,dynamic", "there is no 'dynamic', but rgb, depth, acc"),
         ("--outputs=rgb,normals", "there is no 'normals', but rgb, depth, acc"),
         ("--depth_range=3", "expected NEAR:FAR"),
         ("--depth_range=3:1", "expected 0 < NEAR < FAR"),

@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from inv_jax import cli
 from inv_jax.eval import lpips
@@ -82,6 +84,48 @@ def test_lpips_of_other_weights_is_measured_anew(workdirs, tmp_path, monkeypatch
         text = (tmp_path / "out" / "index.html").read_text()
         assert f">{value[net]:.3f}</td>" in text
         assert f"LPIPS compares features of the network {net}." in text
+
+
+@pytest.fixture
+def masks(capture):
+    """Of the held-out camera: all of frame 1 is dynamic, the left half of the others."""
+    folder = capture / "moving"
+    folder.mkdir(exist_ok=True)
+    for frame in (1, 2, 3):
+        mask = np.zeros((12, 16), np.uint8)
+        mask[:, : 16 if frame == 1 else 8] = 1
+        Image.fromarray(mask).save(folder / f"{frame}_cam00.png")
+    return "--masks=moving/{frame}_{cam}.png"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_dynamic_pixels_have_a_column_where_masks_say_which_they_are(workdirs, masks, tmp_path):
+    flags = [workdirs[1], "--metrics=psnr,psnr_dynamic,psnr_static", "--frames=1:2"]
+    assert _report(tmp_path / "out", *flags) == 0
+    assert "PSNR dynamic" not in (tmp_path / "out" / "index.html").read_text()
+    for again in (masks, "--mask_polarity=static"):  # other masks, other numbers
+        assert _report(tmp_path / "out", *flags, masks, again) == 0
+        text = (tmp_path / "out" / "index.html").read_text()
+        (row,) = re.findall(r'<th scope="row">[^\n]*run2</th>(.*)</tr>', text)[:1]
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
+        names = re.findall(r'scope="colgroup" colspan="3">(PSNR[^<]*)<', text)
+        assert names == ["PSNR, dB", "PSNR dynamic, dB", "PSNR static, dB"]
+        whole, dynamic, static = cells[:9:3]
+        # What frame 1 has none of is known of frame 2 alone.
+        assert (static if again == masks else dynamic) == cells[7 if again == masks else 4]
+        assert whole != "-" != dynamic
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_layers_of_a_run_are_shown_and_rendered_once(untrained, capture, tmp_path, monkeypatch):
+    split = untrained(capture, (1, 2), seed=4, name="split")
+    for _ in range(2):
+        assert _report(tmp_path / "out", split) == 0
+        text = (tmp_path / "out" / "index.html").read_text()
+        assert "<h2>Layers</h2>" in text
+        assert text.count("<b>dynamic, opacity</b>") == 2
+        monkeypatch.setattr(Player, "view", None)
+    assert (tmp_path / "out" / "layers0002.png").is_file()
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inv_jax import cli
-from inv_jax.commands import video
+from inv_jax.eval import sheets
 
 pytestmark = pytest.mark.usefixtures("restored_process", "painted")
 
@@ -26,13 +26,13 @@ def runs(capture, untrained):
 @pytest.fixture
 def sheets_drawn(monkeypatch):
     """What is drawn, as it is given to be drawn: rows, title, note, and the color bar."""
-    drawn, draw = [], video.sheets.draw
+    drawn, draw = [], sheets.draw
 
     def noted(rows, title, note, *, bar, times):
         drawn.append((rows, title, note, bar))
         return draw(rows, title, note, bar=bar, times=times)
 
-    monkeypatch.setattr(video.sheets, "draw", noted)
+    monkeypatch.setattr(sheets, "draw", noted)
     return drawn
 
 
@@ -99,6 +99,37 @@ def test_runs_of_one_shape_and_two_sizes_have_panels_of_one_size(
     assert {panel.picture.shape for panel in [*images, *errors]} == {(24, 32, 3)}
     blocks = errors[0].picture.reshape(12, 2, 16, 2, 3)
     assert (blocks == blocks[:, :1, :, :1]).all()  # whole pixels
+
+
+@pytest.fixture(scope="module")
+def split(capture, untrained):
+    """A run with layers, of frame 2."""
+    return untrained(capture, (2,), seed=5, name="split")
+
+
+def test_a_run_stands_beside_its_layers(split, call, sheets_drawn, tmp_path):
+    assert call(split, f"--out={tmp_path / 'a.mp4'}", "--truth", "--error")[0] == 0
+    (((images, errors), title, note, _),) = sheets_drawn
+    captions = [panel.caption for panel in images]
+    assert captions == ["ground truth", "blend", "static", "dynamic", "dynamic, opacity"]
+    assert [bool(panel.score) for panel in images] == [False, True, False, False, False]
+    assert (title, note) == ("run5, cam00, frame 0002", "PSNR of the frame")
+    assert errors[0] is None
+    assert len(errors) == 2  # the error stands under the blend
+    assert (images[2].picture == [0, 0, 255]).all()
+    assert (images[3].picture == 128).all()
+
+
+def test_of_several_runs_each_output_is_a_row(runs, split, call, sheets_drawn, tmp_path):
+    flags = ["--path=spiral", "--poses=1", "--outputs=rgb,dynamic", f"--out={tmp_path / 'a.mp4'}"]
+    assert call(runs[0], split, *flags)[0] == 0
+    (((colors, dynamic), *_),) = sheets_drawn
+    assert [panel.caption for panel in colors] == ["run0", "run5"]
+    assert dynamic[0] is None  # it has none
+    assert dynamic[1].caption == "run5, dynamic"
+    status, _, said = call(*runs, *flags)
+    assert status == 2
+    assert "--outputs=rgb,dynamic: there is no 'dynamic', but rgb, depth, acc" in said
 
 
 def test_runs_that_do_not_fit_are_refused(runs, capture, tiny_capture, untrained, call, tmp_path):

@@ -50,6 +50,17 @@ def test_counted_bytes_are_what_the_store_writes_within_five_percent(mlp, tmp_pa
     assert second == pytest.approx(counted.frame + counted.newest, rel=0.05)
 
 
+def test_frames_at_once_have_a_state_each():
+    nerf = Nerf(NerfMlp(width=8, depth=2, structure_layers=1))
+    none, one, four = (
+        disk.of_run(
+            nerf, roles=STRUCTURE, view_pixels=0, saves_within=count > 0, frames_at_once=count
+        )
+        for count in (0, 1, 4)
+    )
+    assert four.newest - none.newest == 4 * (one.newest - none.newest) > 0
+
+
 def test_a_run_has_its_shared_layers_once_for_all_frozen_frames():
     made = disk.Disk(frame=10, color=100, pictures=5, newest=1000)
     assert made.run(frames=30, color_frames=3) == 30 * 15 + 3 * 100 + 1000

@@ -44,6 +44,17 @@ def test_pixels_of_two_frames_take_three_bytes_each():
     assert _of_training(Nerf(NerfMlp(), 4, 4), frame_pixels=1000).pixels == 6000
 
 
+def test_frames_at_once_take_what_each_takes():
+    nerf = Nerf(NerfMlp(), 4, 4)
+    one, four = (_of_training(nerf, frames=frames) for frames in (1, 4))
+    for part in ("gradients", "activations"):
+        assert getattr(four, part) == 4 * getattr(one, part)
+    for part in ("params", "moments"):
+        assert getattr(four, part) == 2 * 4 * getattr(one, part)  # in training, and stacked there
+    assert four.pixels == 4 * 3 * 300  # in training, stacked there, and the next ones
+    assert four.image == one.image
+
+
 def _of_training(nerf: Nerf, **changes) -> Memory:
     settings = {
         "phases": [params_lib.ROLES],

@@ -6,7 +6,7 @@ import pathlib
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from inv_jax.data import images2d
 from inv_jax.data.capture import Capture, open_capture
@@ -139,6 +139,7 @@ def test_what_is_no_video_is_refused(tmp_path, clip):
         (["f1.png", "f2.png", "f10.png"], [1, 2, 10]),
         (["take2_7.png", "take2_8.png"], [7, 8]),
         (["b2.png", "b10.png", "Z.png", "a.png"], [3, 4, 1, 2]),
+        (["a².png", "b10.png"], [1, 2]),
         (["portrait.png"], [1]),
         (["shot12.png"], [12]),
     ],
@@ -148,6 +149,12 @@ def test_pictures_are_numbered_by_their_names(tmp_path, names, numbers):
     assert {path.name: number for number, path in found.items()} == dict(
         zip(names, numbers, strict=True)
     )
+
+
+def test_hidden_files_are_no_pictures(tmp_path):
+    write_pictures(tmp_path, ["1.png", "2.png"])
+    (tmp_path / "._1.png").write_bytes(b"notes of a file system")
+    assert list(open_video(tmp_path).frames) == [1, 2]
 
 
 def test_pictures_may_lie_in_frames(tmp_path):
@@ -204,6 +211,14 @@ def test_grey_and_transparent_pictures_are_taken(tmp_path):
     capture = open_video(tmp_path, background=1.0)
     np.testing.assert_array_equal(image(capture, 1), np.repeat(grey[..., None], 3, axis=-1))
     np.testing.assert_allclose(image(capture, 2), 0.2 * picture(2) + 0.8 * 255, atol=0.51)
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (6, 3), (3, 2), (8, 1)])
+def test_photos_are_turned_as_their_exif_data_say(tmp_path, orientation, turns):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(picture(1)).save(tmp_path / "1.png", exif=exif)
+    np.testing.assert_array_equal(image(open_video(tmp_path), 1), np.rot90(picture(1), turns))
 
 
 def test_a_transparent_video_shows_the_background(tmp_path):

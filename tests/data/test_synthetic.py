@@ -14,6 +14,9 @@ from PIL import Image
 
 from inv_jax.data import synthetic
 from inv_jax.data.synthetic import paint, scene, shapes, tracer
+from inv_jax.masks.flow import DisFlow
+from inv_jax.masks.segmentation import Segmenter, Settings
+from inv_jax.masks.summary import Counts
 
 HEIGHT, WIDTH = 36, 48
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "make_capture.py"
@@ -154,6 +157,23 @@ def test_mask_is_where_the_center_ray_meets_a_moving_solid(rig):
     np.testing.assert_array_equal(truth.is_dynamic.ravel(), part >= scene.Part.BALL)
     np.testing.assert_allclose(truth.depth.ravel(), depth, rtol=1e-5)
     assert 0.03 < truth.is_dynamic.mean() < 0.3
+
+
+def test_masks_by_flow_find_what_moves_by_default():
+    """Measured: 0.57 and 1.00, as its shadows move too; by flow alone a precision of 0.22."""
+    rig = synthetic.make_rig(9, 72, 96)
+    views = {
+        f: synthetic.render_view(
+            rig.cam_to_world[4], rig.intrinsics(), 72, 96, float(f), samples_per_axis=1
+        )
+        for f in (1, 3, 5)
+    }
+    images = {f: np.rint(np.asarray(view.rgb) * 255).astype(np.uint8) for f, view in views.items()}
+    counts = Counts()
+    mask = Segmenter(images.__getitem__, range(1, 6), 4, DisFlow(), Settings()).mask(3)
+    counts.add(mask, np.asarray(views[3].is_dynamic))
+    assert counts.scores()["precision"] > 0.5
+    assert counts.scores()["recall"] > 0.95
 
 
 def test_outside_the_mask_only_shadows_and_reflections_change(rig):

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from inv_jax.data.capture import open_capture
+from inv_jax.data.masks import Masks, open_masks
 from inv_jax.eval import flicker
 from inv_jax.eval.flicker import Flicker, Static
 from inv_jax.types import InvError
@@ -27,6 +28,10 @@ def _write(path: pathlib.Path, image: np.ndarray) -> None:
 
 def _mask_path(folder: pathlib.Path, frame: int, cam: int) -> pathlib.Path:
     return folder / "mask" / f"dynamic_mask_frame{frame:04d}cam{cam:02d}.png"
+
+
+def _masks(folder: pathlib.Path) -> Masks:
+    return open_masks(folder, ("cam00", "cam01"), _HEIGHT, _WIDTH)
 
 
 @pytest.fixture
@@ -113,7 +118,7 @@ def test_without_static_pixels_there_is_no_flicker():
 
 
 def test_without_masks_static_is_what_stays_within_a_few_true_levels(capture, tmp_path):
-    found = flicker.static_pixels(capture, tmp_path, [1, 0], _FRAMES)
+    found = flicker.static_pixels(capture, _masks(tmp_path), [1, 0], _FRAMES)
     assert list(found) == [1, 0]
     assert {one.origin for one in found.values()} == {"truth"}
     assert found[1].pixels.all()
@@ -121,11 +126,11 @@ def test_without_masks_static_is_what_stays_within_a_few_true_levels(capture, tm
     expected[:4, :4] = False
     np.testing.assert_array_equal(found[0].pixels, expected)
     expected[:, 8] = False
-    strict = flicker.static_pixels(capture, tmp_path, [0], _FRAMES, static_range=4)[0]
+    strict = flicker.static_pixels(capture, _masks(tmp_path), [0], _FRAMES, static_range=4)[0]
     np.testing.assert_array_equal(strict.pixels, expected)
     assert strict.count == expected.sum()
     # Of the frames that are measured alone: one frame does not move.
-    assert flicker.static_pixels(capture, tmp_path, [0], [3])[0].pixels.all()
+    assert flicker.static_pixels(capture, _masks(tmp_path), [0], [3])[0].pixels.all()
 
 
 def test_masks_count_before_the_truth_and_mark_what_any_frame_moves(capture, tmp_path):
@@ -133,7 +138,7 @@ def test_masks_count_before_the_truth_and_mark_what_any_frame_moves(capture, tmp
         mask = np.zeros((_HEIGHT, _WIDTH), np.uint8)
         mask[frame, 1] = 1  # non-zero is dynamic, however dark
         _write(_mask_path(tmp_path, frame, 0), mask)
-    found = flicker.static_pixels(capture, tmp_path, [0, 1], _FRAMES)
+    found = flicker.static_pixels(capture, _masks(tmp_path), [0, 1], _FRAMES)
     assert (found[0].origin, found[1].origin) == ("masks", "truth")
     assert sorted(map(tuple, np.argwhere(~found[0].pixels))) == [(1, 1), (2, 1), (3, 1)]
     assert str(found[0]) == "189 of 192 pixels (98%), by the capture's masks"
@@ -142,8 +147,8 @@ def test_masks_count_before_the_truth_and_mark_what_any_frame_moves(capture, tmp
 def test_a_camera_without_masks_of_every_frame_goes_by_its_truth(capture, tmp_path):
     for frame in _FRAMES[:2]:
         _write(_mask_path(tmp_path, frame, 0), np.zeros((_HEIGHT, _WIDTH), np.uint8))
-    assert flicker.static_pixels(capture, tmp_path, [0], _FRAMES)[0].origin == "truth"
-    assert flicker.static_pixels(capture, tmp_path, [0], _FRAMES[:2])[0].origin == "masks"
+    assert flicker.static_pixels(capture, _masks(tmp_path), [0], _FRAMES)[0].origin == "truth"
+    assert flicker.static_pixels(capture, _masks(tmp_path), [0], _FRAMES[:2])[0].origin == "masks"
 
 
 @pytest.mark.parametrize("scale", [2, 0.5])
@@ -153,7 +158,7 @@ def test_a_mask_of_another_size_is_dynamic_wherever_it_covers(capture, tmp_path,
     mask[size[0] // 2, size[1] // 2] = 255
     for frame in _FRAMES:
         _write(_mask_path(tmp_path, frame, 0), mask)
-    dynamic = ~flicker.static_pixels(capture, tmp_path, [0], _FRAMES)[0].pixels
+    dynamic = ~flicker.static_pixels(capture, _masks(tmp_path), [0], _FRAMES)[0].pixels
     y, x = np.nonzero(dynamic)
     assert dynamic[_HEIGHT // 2, _WIDTH // 2]
     assert 1 <= dynamic.sum() <= 16
@@ -165,7 +170,7 @@ def test_a_mask_of_another_shape_or_a_broken_one_is_named(capture, tmp_path):
     for frame in _FRAMES:
         _write(_mask_path(tmp_path, frame, 0), np.zeros((_WIDTH, _HEIGHT * 4), np.uint8))
     with pytest.raises(InvError, match=r"cam00\.png is 48x16, the images 16x12"):
-        flicker.static_pixels(capture, tmp_path, [0], _FRAMES)
+        flicker.static_pixels(capture, _masks(tmp_path), [0], _FRAMES)
     _mask_path(tmp_path, 1, 0).write_bytes(b"not a picture")
     with pytest.raises(InvError, match=r"dynamic_mask_frame0001cam00\.png.*cannot be decoded"):
-        flicker.static_pixels(capture, tmp_path, [0], _FRAMES)
+        flicker.static_pixels(capture, _masks(tmp_path), [0], _FRAMES)

@@ -25,6 +25,8 @@ def test_a_picture_is_measured_against_its_8_bit_truth(pair):
     found = measures.make()(rgb, truth)
     assert found == {
         "psnr": metrics.psnr(rgb, reference),
+        "psnr_dynamic": None,  # nothing says what is
+        "psnr_static": None,
         "ssim": metrics.ssim(rgb, reference),
         "ms_ssim": None,  # too small
         "flip": flip.flip(rgb, reference),
@@ -34,11 +36,32 @@ def test_a_picture_is_measured_against_its_8_bit_truth(pair):
 
 def test_names_come_in_the_order_of_tables():
     assert measures.make(["flip", "psnr"]).names == ("psnr", "flip")
-    assert measures.make().names == ("psnr", "ssim", "ms_ssim", "flip")
+    plain = [name for name in measures.make().names if name not in measures.MASKED]
+    assert plain == ["psnr", "ssim", "ms_ssim", "flip"]
+
+
+def test_dynamic_and_static_pixels_make_up_the_picture(pair):
+    rgb, truth = pair
+    is_dynamic = np.zeros(truth.shape[:2], bool)
+    is_dynamic[3:9, 5:] = True
+    measure = measures.make(["psnr", *measures.MASKED])
+    assert measure.wants_masks
+    assert not measures.QUICK.wants_masks
+    errors = {k: 10 ** (-v / 10) for k, v in measure(rgb, truth, is_dynamic).items()}
+    share = is_dynamic.mean()
+    whole = share * errors["psnr_dynamic"] + (1 - share) * errors["psnr_static"]
+    assert whole == pytest.approx(errors["psnr"], rel=1e-5)
+    assert errors["psnr_dynamic"] != pytest.approx(errors["psnr_static"], rel=1e-3)
+    assert measure(rgb, truth, ~is_dynamic)["psnr_static"] == pytest.approx(
+        measure(rgb, truth, is_dynamic)["psnr_dynamic"]
+    )
+    assert measure(rgb, truth, np.zeros_like(is_dynamic))["psnr_dynamic"] is None
 
 
 def test_an_unknown_metric_is_refused_by_name():
-    with pytest.raises(InvError, match="no metric 'vmaf'; choose among psnr, ssim, ms_ssim, lpips"):
+    with pytest.raises(
+        InvError, match="no metric 'vmaf'; choose among psnr, psnr_dynamic, psnr_static"
+    ):
         measures.make(["psnr", "vmaf"])
 
 

@@ -25,6 +25,20 @@ def pair():
     return np.clip(reference + noise, 0, 1).astype(np.float32), reference.astype(np.float32)
 
 
+def test_psnr_within_a_mask_is_that_of_its_pixels_alone(pair):
+    image, reference = pair
+    mask = np.zeros(image.shape[:2], bool)
+    mask[:, 7:9] = True
+    expected = metrics.psnr(image[:, 7:9], reference[:, 7:9])
+    assert metrics.psnr_within(image, reference, mask) == pytest.approx(expected, abs=1e-4)
+    whole = metrics.psnr_within(image, reference, np.ones_like(mask))
+    assert whole == pytest.approx(metrics.psnr(image, reference), abs=1e-4)
+    assert metrics.psnr_within(image, image, mask) == np.inf
+    assert metrics.psnr_within(image, reference, np.zeros_like(mask)) is None
+    with pytest.raises(ValueError, match="mask of"):
+        metrics.psnr_within(image, reference, mask[:, 1:])
+
+
 def _seeded(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture with noise that grows to the right, and the picture."""
     y, x = np.mgrid[0:height, 0:width] / width

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from inv_jax.player import outputs
 from inv_jax.player.outputs import Painter, choose
 from inv_jax.render.view import View
 from inv_jax.types import InvError
@@ -61,3 +62,42 @@ def test_colors_and_depth_are_chosen_unless_others_are_wanted():
         choose(["depth"], flat)
     with pytest.raises(InvError, match="there is no 'normals', but rgb, depth, acc"):
         choose(["normals"], _view([1.0]))
+
+
+def _blend() -> View:
+    """A view of two layers, each with numbers of its own."""
+    layers = {
+        name: _view(np.full((2, 3), depth), acc=acc).replace(rgb=np.full((2, 3, 3), acc))
+        for name, depth, acc in (("static", 0.5, 0.75), ("dynamic", 0.25, 0.125))
+    }
+    return _view(np.full((2, 3), 0.4)).replace(layers=layers)
+
+
+def test_what_a_layer_shows_is_what_its_view_shows(make_rig):
+    painter, view = Painter(make_rig(ndc=True)), _blend()
+    for layer, alone in view.layers.items():
+        shown = painter.paint(view, [layer, f"{layer}_depth", f"{layer}_acc"])
+        expected = painter.paint(alone, ["rgb", "depth", "acc"])
+        for ours, theirs in zip(shown, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_layers_are_offered_only_where_a_view_has_them():
+    layered, plain = _blend(), _view([1.0])
+    assert outputs.offered(plain) == ("rgb", "depth", "acc")
+    assert outputs.offered(layered)[3:] == (
+        *("static", "static_depth", "static_acc"),
+        *("dynamic", "dynamic_depth", "dynamic_acc"),
+    )
+    assert outputs.of_layers(layered) == ("static", "dynamic", "dynamic_acc")
+    assert outputs.of_layers(plain) == ()
+    assert choose([], layered) == ("rgb", "depth", "static", "dynamic", "dynamic_acc")
+    with pytest.raises(InvError, match="there is no 'dynamic', but rgb, depth, acc"):
+        choose(["rgb", "dynamic"], plain)
+
+
+def test_outputs_have_names_for_people():
+    names = ("rgb", "depth", "acc", "static", "static_depth", "dynamic_acc")
+    assert [*map(outputs.label, names)] == [
+        *("blend", "depth", "opacity", "static", "static, depth", "dynamic, opacity")
+    ]

@@ -22,6 +22,15 @@ def test_pictures_are_kept_to_the_bit(tmp_path):
     assert Cache(tmp_path).picture("other") is None
 
 
+def test_pictures_of_layers_are_kept_beside_their_blend(tmp_path):
+    pictures = {layer: np.full((2, 2, 3), n, np.uint8) for n, layer in enumerate(("", "static"))}
+    for layer, picture in pictures.items():
+        Cache(tmp_path).keep_picture("key", picture, layer)
+    for layer, picture in pictures.items():
+        assert np.array_equal(Cache(tmp_path).picture("key", layer), picture)
+    assert Cache(tmp_path).picture("key", "dynamic") is None
+
+
 def test_a_cache_that_is_broken_or_of_other_numbers_is_empty(tmp_path):
     path = tmp_path / "measures.json"
     for text in ("{", "[]", json.dumps({"version": "0", "scores": {"key": {"psnr": 1.0}}})):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from inv_jax.report import page, strips, style
-from inv_jax.report.blocks import Cell, Line, Note, Plot, Section, Shot, Strip, Table
+from inv_jax.report.blocks import Cell, Gallery, Line, Note, Plot, Section, Shot, Strip, Table
 from inv_jax.report.chapters import Chapter
 
 
@@ -21,6 +21,11 @@ def _plot(name):
 def _strip(name):
     gray = np.full((4, 6, 3), 128, np.uint8)
     return Strip(name, "Frame 1", Shot(gray, "truth"), [Shot(gray, "a")], [Shot(gray, "a, error")])
+
+
+def _gallery(name):
+    shots = [Shot(np.full((4, 6, 3), 40 * n, np.uint8), label) for n, label in enumerate("abc")]
+    return Gallery(name, "Frame 1", [shots, shots])
 
 
 @pytest.fixture
@@ -52,9 +57,9 @@ def test_the_page_holds_all_it_shows(write):
 
 
 def test_every_picture_is_said_in_words(write):
-    text = write(_plot("psnr"), _strip("frame0001"))
+    text = write(_plot("psnr"), _strip("frame0001"), _gallery("layers0001"))
     tags = re.findall(r"<img [^>]*>", text)
-    assert len(tags) == 4 and all(re.search(r'alt="[^"]+"', tag) for tag in tags)
+    assert len(tags) == 4 + 6 and all(re.search(r'alt="[^"]+"', tag) for tag in tags)
 
 
 def test_a_plot_has_a_light_and_a_dark_version(write):
@@ -68,11 +73,11 @@ def test_what_is_left_out_is_said_with_the_reason(write):
 
 
 def test_figures_lie_beside_the_page_and_those_of_an_older_report_go(write, tmp_path):
-    write(_plot("psnr"), _strip("frame0001"))
+    write(_plot("psnr"), _strip("frame0001"), _gallery("layers0001"))
     out = tmp_path / "out"
     (out / "mine.png").touch()
     names = lambda: {path.name for path in out.glob("*.png")}  # noqa: E731
-    assert names() == {"psnr.png", "frame0001.png", "mine.png"}
+    assert names() == {"psnr.png", "frame0001.png", "layers0001.png", "mine.png"}
     write(_plot("ssim"))
     assert names() == {"ssim.png", "mine.png"}
 

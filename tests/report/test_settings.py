@@ -45,6 +45,7 @@ def test_runs_are_alike_but_for_what_is_named(make_run):
     assert settings.is_alike(a, b, but=("train.steps",))
     assert not settings.is_alike(a, b)
     assert not settings.is_alike(a, dataclasses.replace(a, capture="other"))
+    assert settings.is_alike(make_run("a", frames_at_once=1), make_run("b", frames_at_once=4))
 
 
 def test_a_run_counts_as_having_trained_the_frames_it_goes_on_from(make_run):
@@ -55,3 +56,15 @@ def test_a_run_counts_as_having_trained_the_frames_it_goes_on_from(make_run):
     assert not settings.is_alike(whole, rest, among=[rest])
     late = make_run("late", range(3, 6), init_from="/runs/whole", init_frame=1)
     assert settings.goes_on_from(late, [whole]) is None
+
+
+def test_settings_of_fields_count_where_there_are_several(make_run):
+    runs = [make_run("a"), make_run("b"), make_run("c")]
+    for number, (run, name) in enumerate(zip(runs, ("nerf", "nerf", "split"), strict=True)):
+        run.config["model"] |= {"name": name, "blend": "softmax"}
+        run.config["split"] = {"pretraining": False, "dynamic_first": 0.1 * number}
+    assert settings.differing(runs[:2]) == {}
+    assert settings.differing(runs)["model.blend"] == ["-", "-", "softmax"]
+    assert settings.plan(runs[2]) == "static and dynamic field, incremental, 100 steps a frame"
+    runs[2].config["split"]["pretraining"] = True
+    assert settings.plan(runs[2]) == "a static field, 100 steps a frame"

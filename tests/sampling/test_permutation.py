@@ -15,6 +15,7 @@ LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 1023, 1024, 1025]
 META_PIXELS = 20 * 1014 * 1352  # 27 million: the training cameras of a META capture
 
 jitted = jax.jit(permute, static_argnums=2)
+traced_jitted = jax.jit(permute)
 
 
 @functools.cache
@@ -119,3 +120,9 @@ def test_one_shuffle_mixes_places_and_items():
     counts = np.bincount((places // 256) * 16 + items // 256, minlength=256)
     freedom = 15 * 15
     assert np.sum((counts - 16.0) ** 2 / 16.0) < freedom + 6 * np.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("num", LENGTHS)
+def test_a_traced_length_gives_the_same(num):
+    traced = traced_jitted(jax.random.key(0), jnp.arange(1025), jnp.int32(num))
+    np.testing.assert_array_equal(traced[:num], shuffled(0, num))

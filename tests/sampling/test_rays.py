@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inv_jax.geometry.cameras import cast_rays
-from inv_jax.sampling.rays import sample_rays
+from inv_jax.sampling.rays import ALL, DYNAMIC, STATIC, regions, sample_rays
 from inv_jax.types import Batch, Cameras, Frame
 
 NUM_CAMS, HEIGHT, WIDTH = 3, 5, 7
@@ -16,7 +16,7 @@ NUM_PIXELS = NUM_CAMS * HEIGHT * WIDTH
 RAYS = 16
 STEPS = NUM_PIXELS // RAYS  # per epoch; a remainder of 9 pixels rests
 
-jitted = jax.jit(functools.partial(sample_rays, cast_rays), static_argnums=3)
+jitted = jax.jit(functools.partial(sample_rays, cast_rays), static_argnums=(3, 6))
 
 
 def make_cameras() -> Cameras:
@@ -44,10 +44,14 @@ def make_frame() -> Frame:
     return Frame(jnp.asarray(images), jnp.int32(1))
 
 
-def draw(step: int, ids=None, seed: int = 0, rays: int = RAYS) -> Batch:
+def draw(
+    step: int, ids=None, seed: int = 0, rays: int = RAYS, mask=None, region: str = ALL
+) -> Batch:
     ids = jnp.arange(rays) if ids is None else ids
-    key = jax.random.key(seed)
-    return jitted(key, jnp.int32(step), ids, rays, make_frame(), make_cameras())
+    key, frame = jax.random.key(seed), make_frame()
+    if mask is not None:
+        frame = frame.replace(regions=jax.tree.map(jnp.asarray, regions(mask)))
+    return jitted(key, jnp.int32(step), ids, rays, frame, make_cameras(), region)
 
 
 def pixels_of(batch: Batch) -> np.ndarray:
@@ -141,3 +145,45 @@ def test_a_batch_of_all_pixels_is_an_epoch():
 def test_more_rays_than_pixels_are_refused():
     with pytest.raises(ValueError, match=f"{NUM_PIXELS + 1} rays a step.*{NUM_PIXELS} pixels"):
         draw(0, rays=NUM_PIXELS + 1)
+
+
+def make_mask(num_dynamic: int) -> np.ndarray:
+    """So many dynamic pixels, here and there."""
+    mask = np.zeros(NUM_PIXELS, bool)
+    mask[np.random.default_rng(5).permutation(NUM_PIXELS)[:num_dynamic]] = True
+    return mask.reshape(NUM_CAMS, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(("region", "wanted"), [(STATIC, False), (DYNAMIC, True)])
+def test_rays_of_a_region_go_through_its_pixels_once_an_epoch(region, wanted):
+    mask = make_mask(40)
+    count = 40 if wanted else NUM_PIXELS - 40
+    batches = [draw(step, mask=mask, region=region) for step in range(count // RAYS)]
+    pixels = np.concatenate([pixels_of(batch) for batch in batches])
+    assert len({tuple(pixel) for pixel in pixels}) == len(pixels)
+    assert all(mask[tuple(pixel)] == wanted for pixel in pixels)
+    assert all(np.all(np.asarray(batch.is_dynamic) == wanted) for batch in batches)
+
+
+def test_all_rays_know_which_of_them_are_dynamic():
+    mask = make_mask(40)
+    batch = draw(2, mask=mask)
+    np.testing.assert_array_equal(batch.is_dynamic, [mask[tuple(p)] for p in pixels_of(batch)])
+
+
+def test_a_region_smaller_than_a_batch_is_drawn_over_and_over():
+    mask = make_mask(5)
+    for step in (0, 3):
+        pixels = [tuple(pixel) for pixel in pixels_of(draw(step, mask=mask, region=DYNAMIC))]
+        assert set(pixels) == {tuple(pixel) for pixel in np.argwhere(mask)}
+
+
+def test_an_empty_region_stands_for_all_pixels():
+    batch = draw(0, mask=make_mask(0), region=DYNAMIC)
+    assert len({tuple(pixel) for pixel in pixels_of(batch)}) == RAYS
+    assert not np.any(batch.is_dynamic)
+
+
+def test_a_region_of_a_frame_without_masks_is_an_error():
+    with pytest.raises(ValueError, match="does not know its static pixels"):
+        draw(0, region=STATIC)

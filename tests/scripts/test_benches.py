@@ -159,6 +159,14 @@ def test_bench_render_says_what_a_whole_image_would_take(bench):
     assert row["full_image_seconds"] == pytest.approx(whole * row["seconds"], rel=1e-3)
 
 
+def test_bench_frames_compares_with_one_by_one(bench):
+    flags = ("--kinds=image", "--size=16x12", "--width=8", "--at_once=2,4")
+    rows = bench("bench_frames", *flags, "--rounds=1", "--steps=1", devices=2)["frames"]
+    assert [row["frames_at_once"] for row in rows] == [2, 4]
+    for row in rows:
+        assert row["gain"] == pytest.approx(row["alone_seconds"] / row["seconds"], rel=1e-3)
+
+
 def test_bench_scaling_compares_devices_of_one_process(bench):
     rows = bench("bench_scaling", *_NETWORK, _FRAME, "--rays=32", "--devices=1,2", "--rounds=1")[
         "scaling"

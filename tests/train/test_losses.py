@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inv_jax.sampling.rays import regions
 from inv_jax.train import losses
-from inv_jax.types import Batch, InvError, Rendering
+from inv_jax.types import Batch, Frame, InvError, Rendering
 
 
 def rendering(rgb) -> Rendering:
@@ -85,3 +86,38 @@ def test_delta_is_where_huber_turns_linear():
 def test_an_unknown_loss_is_refused_and_the_known_ones_named():
     with pytest.raises(InvError, match=r"train\.loss='l1'.*huber, mse"):
         losses.get("l1")
+
+
+def split_rays(num: int = 12) -> tuple[dict[str, Rendering], Batch, Frame]:
+    """What the dynamic field shows at all pixels of a frame, a third of which move."""
+    rng = np.random.default_rng(1)
+    is_dynamic = np.arange(num) % 3 == 0
+    layer = Rendering(
+        jnp.asarray(rng.uniform(size=(num, 3))), acc=jnp.asarray(rng.uniform(size=num))
+    )
+    blend = Rendering(rgb=jnp.zeros((num, 3)), layers={"dynamic": layer})
+    frame = Frame(np.zeros((1, 1, num, 3), np.uint8), 1, regions(is_dynamic[None, None]))
+    zeros = jnp.zeros((num, 3))
+    batch = Batch(None, zeros, jnp.arange(num), is_dynamic=jnp.asarray(is_dynamic))
+    return {"coarse": blend, "fine": blend}, batch, frame
+
+
+def test_emptiness_is_the_mean_of_colors_and_opacity_on_static_pixels():
+    shown, batch, frame = split_rays()
+    layer, static = shown["fine"].layers["dynamic"], ~np.asarray(batch.is_dynamic)
+    colors, opacity = np.asarray(layer.rgb)[static].mean(), np.asarray(layer.acc)[static].mean()
+    wanted = 2 * (0.01 * colors + 0.003 * opacity)  # of both networks
+    assert losses.Emptiness()(shown, batch, frame) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_emptiness_adds_up_over_passes():
+    shown, batch, frame = split_rays()
+    half = lambda tree, i: jax.tree.map(lambda x: x.reshape(2, 6, *x.shape[1:])[i], tree)  # noqa: E731
+    parts = [losses.Emptiness()(half(shown, i), half(batch, i), frame) for i in range(2)]
+    assert np.mean(parts) == pytest.approx(float(losses.Emptiness()(shown, batch, frame)), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [{"rgb": -1.0}, {"acc": float("nan")}])
+def test_emptiness_of_a_weight_below_zero_is_an_error(weights):
+    with pytest.raises(InvError, match="want 0 or more"):
+        losses.Emptiness(**weights)

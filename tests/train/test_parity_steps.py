@@ -17,6 +17,7 @@ from inv_jax.models import convert
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
 from inv_jax.train import losses, optimizer
+from inv_jax.train.mixture import PLAIN
 from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Batch, Rays
 
@@ -117,7 +118,7 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_p
     tx = optimizer.make_optimizer(params.keys(), float(arrays["clip_norm_per_network"]))
     stepper = Stepper(
         model=model,
-        sampler=lambda key, step, ids, num, frame, cameras: frame,  # the batch comes as the frame
+        sampler=lambda *where: where[4],  # the batch comes as the frame
         loss=losses.mse,
         optimizer=tx,
         schedule=lambda step: optimizer.learning_rate(
@@ -131,7 +132,8 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_p
     )
 
     # The gradient of the first step, before clipping.
-    differentiate = jax.jit(lambda part: stepper._gradients(state, part, state.key)[0])
+    (kind,) = PLAIN.kinds
+    differentiate = jax.jit(lambda part: stepper._gradients(kind, state, part, state.key, part)[0])
     gradients = lambda part: _exported(differentiate(part))  # noqa: E731
     expected, ours = _state_dicts(arrays, "grad"), gradients(batch)
     spread = _spread(gradients, batch, np.max)

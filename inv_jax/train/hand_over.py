@@ -1,0 +1,165 @@
+"""From the devices to the recorder: states, pictures on the way, params at the end.
+
+All processes of a job call the same methods in the same order; see `recorder.py`.
+"""
+
+import resource
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from inv_jax import params as params_lib
+from inv_jax.data.capture import Capture
+from inv_jax.train.frame import FrameInTraining
+from inv_jax.train.lanes import Lanes
+from inv_jax.train.parallel import Devices
+from inv_jax.train.recorder import Recorder
+from inv_jax.train.settings import Settings
+from inv_jax.train.step import Means, TrainState
+from inv_jax.types import Params
+
+
+class HandOver:
+    """Takes from the devices what is to be kept of the frames in training."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        devices: Devices,
+        lanes: Lanes,
+        capture: Capture,
+        settings: Settings,
+        rays_per_step: int,
+    ):
+        """Takes the parts of a run.
+
+        Args:
+          recorder: Who keeps it.
+          devices: Who trains.
+          lanes: Where on them the frames lie.
+          capture: What they are trained on.
+          settings: Of these, `images`, `image_cams` and `from_decoded`.
+          rays_per_step: Of each frame.
+        """
+        self._recorder, self._devices, self._lanes = recorder, devices, lanes
+        self._capture, self._settings, self._rays_per_step = capture, settings, rays_per_step
+        self._waited = 0.0  # what earlier frames reported of the recorder's waiting
+
+    def wait(self) -> None:
+        """All processes wait until the main one has written what was handed over, or fail as it."""
+        self._devices.from_main(self._recorder.wait)
+
+    # Within a frame.
+
+    def finite_means(
+        self, frames: Sequence[FrameInTraining], last_stored: int | None
+    ) -> list[Means]:
+        """Loss and error of all frames in training.
+
+        Raises:
+          InvError: If numbers of one are none; the states of the others are stored.
+        """
+        means = [self._lanes.one(frame.state.means) for frame in frames]
+        is_bad = [int(found.bad_step) >= 0 for found in means]
+        if any(is_bad) and not all(is_bad):
+            self.save_all_within([f for f, bad in zip(frames, is_bad, strict=True) if not bad])
+        for frame, found in zip(frames, means, strict=True):
+            frame.check_finite(found, last_stored)
+        return means
+
+    def save_within(self, frame: FrameInTraining) -> None:
+        """Stores the state that a frame is in."""
+        if frame.step == 0:
+            return
+        state: TrainState = jax.device_get(self._lanes.one(frame.state))
+        self._recorder.save_partial(
+            frame.number,
+            frame.step,
+            state.params,
+            params_lib.flatten(state.opt_state),
+            frame.notes_within(state),
+        )
+
+    def save_all_within(self, frames: Sequence[FrameInTraining]) -> None:
+        """Stores the states that frames are in, and waits until they are on disk."""
+        for frame in frames:
+            self.save_within(frame)
+        self.wait()
+
+    def is_shown_within(self, frame: FrameInTraining) -> bool:
+        """Whether the images of this very step are there, from before the run was stopped."""
+        if frame.step not in self._settings.images:
+            return False
+        return self._devices.from_main(
+            lambda: self._recorder.is_shown_within(frame.number, frame.step)
+        )
+
+    def show_within(self, frame: FrameInTraining, should_stop: Callable[[], bool]) -> bool:
+        """Makes the images that are due at this step, if any are.
+
+        Args:
+          frame: The frame.
+          should_stop: Asked between parts of an image.
+
+        Returns:
+          Whether that was done; if asked to stop, all of it is left out.
+        """
+        if frame.step not in self._settings.images:
+            return True
+        params = jax.device_get(self._lanes.one(frame.state).params)
+        cams = self._settings.image_cams
+        images = {self._recorder.evaluator.cam: frame.shown}
+        if cams:
+            loaded = self._capture.load(frame.number, cams).images
+            images = dict(zip(cams, np.asarray(loaded), strict=True))
+        return self._recorder.show_within(frame.number, frame.step, params, images, should_stop)
+
+    # At its end.
+
+    def store(self, frame: FrameInTraining) -> tuple[Params, Any, dict[str, Any]]:
+        """Hands a trained frame over to be encoded and stored.
+
+        Returns:
+          The params that training goes on from, the optimizer's state, and what was noted.
+        """
+        state: TrainState = jax.device_get(self._lanes.one(frame.state))
+        waited = self._recorder.wait_seconds
+        frame.checkpoint_wait_seconds, self._waited = waited - self._waited, waited
+        metadata = {
+            **frame.notes(state, self._rays_per_step),
+            "frames_at_once": self._lanes.num_frames,
+            "device_memory_bytes": self._devices.peak_memory_bytes(),
+            "host_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        }
+        params = self._send(frame.number, state.params, frame.phase.roles)
+        self._recorder.save(
+            frame.number,
+            params,
+            params_lib.flatten(state.opt_state),
+            trained=frame.phase.roles,
+            metadata=metadata,
+        )
+        return params, state.opt_state, metadata
+
+    def _send(self, number: int, params: Params, trained: tuple[str, ...]) -> Params:
+        """Hands a frame over to be encoded; the params that training goes on from."""
+        if not self._settings.from_decoded:
+            self._recorder.send(number, params, trained)
+            return params
+        return self._devices.from_main(
+            lambda: self._recorder.send_and_decode(number, params, trained)
+        )
+
+    def show_stored(self, number: int) -> None:
+        """Begins the view of a stored frame that a killed run did not get to."""
+        logging.info("evaluating frame %d, which was stored but not evaluated", number)
+        store, cam = self._recorder.store, self._recorder.evaluator.cam
+        params, metadata = self._devices.from_main(
+            lambda: (store.params(number), store.metadata(number))
+        )
+        metadata.pop("holds")
+        truth = np.asarray(self._capture.load(number, (cam,)).images)[0]
+        self._recorder.show(number, params, truth, metadata)

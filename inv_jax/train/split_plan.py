@@ -1,0 +1,106 @@
+"""The plans of Split INV: its fields are trained in turns, on the rays that show them."""
+
+import dataclasses
+
+from inv_jax import params as params_lib
+from inv_jax.models import split
+from inv_jax.sampling import rays
+from inv_jax.train.mixture import Kind, Mixture
+from inv_jax.train.plan import PREVIOUS, Phase, Plan
+from inv_jax.types import InvError
+
+_STATIC_NETWORKS, _DYNAMIC_NETWORKS = split.networks(split.STATIC), split.networks(split.DYNAMIC)
+
+# The kinds of step. Static rays are rendered by the static field alone; all others by the blend.
+# Dynamic rays meet no static pixel, unless nothing moves in a frame and all its pixels stand in.
+STATIC_RAYS = Kind("static rays", rays.STATIC, part=split.STATIC, networks=_STATIC_NETWORKS)
+DYNAMIC_RAYS = Kind("dynamic rays", rays.DYNAMIC, networks=_DYNAMIC_NETWORKS, empties=True)
+ALL_RAYS = Kind("all rays", rays.ALL, networks=_DYNAMIC_NETWORKS, empties=True)
+BOTH_FIELDS = Kind("both fields", rays.ALL, empties=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """How the steps of a frame are shared out.
+
+    Attributes:
+      dynamic_first: In Warm-Up, the part of a frame's steps at its beginning that sees dynamic
+        rays alone.
+      both_last: ... and the part at its end in which steps on all rays train both fields.
+      static_chance: Chance of a step on static rays between the first part and the end.
+      dynamic_chance: In Structure Transfer, the chance of a step on dynamic rays; others see all.
+    """
+
+    dynamic_first: float = 0.5
+    both_last: float = 0.25
+    static_chance: float = 0.5
+    dynamic_chance: float = 0.75
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if not 0.0 <= getattr(self, field.name) <= 1.0:
+                value = getattr(self, field.name)
+                raise InvError(f"split.{field.name}={value}; want a part, from 0.0 to 1.0")
+        if self.dynamic_first + self.both_last > 1.0:
+            raise InvError(
+                f"split.dynamic_first={self.dynamic_first} and split.both_last={self.both_last} "
+                "are more than a whole frame; lower one"
+            )
+
+    def warmup(self) -> Mixture:
+        """The mixture of a Warm-Up frame."""
+        static, rest = self.static_chance, 1.0 - self.static_chance
+        return Mixture(
+            kinds=(DYNAMIC_RAYS, STATIC_RAYS, ALL_RAYS, BOTH_FIELDS),
+            chances=(
+                (self.dynamic_first, (1.0, 0.0, 0.0, 0.0)),
+                (max(self.dynamic_first, 1.0 - self.both_last), (0.0, static, rest, 0.0)),
+                (1.0, (0.0, static, 0.0, rest)),
+            ),
+        )
+
+    def transfer(self) -> Mixture:
+        """The mixture of a Structure Transfer frame."""
+        return Mixture(
+            kinds=(DYNAMIC_RAYS, ALL_RAYS),
+            chances=((1.0, (self.dynamic_chance, 1.0 - self.dynamic_chance)),),
+        )
+
+
+def pretraining(*, first_frame: int, steps: int, keep_optimizer: bool = True) -> Plan:
+    """Stage 0: the static field alone, on the static rays of each frame.
+
+    Args:
+      first_frame: The first frame.
+      steps: Steps of each.
+      keep_optimizer: Whether Adam's moments carry on from frame to frame.
+    """
+    mixture = Mixture((STATIC_RAYS,))
+    roles = params_lib.STATIC_ROLES
+    return Plan(
+        (Phase("static", first_frame, steps, roles, PREVIOUS, keep_optimizer, mixture=mixture),)
+    )
+
+
+def with_shares(plan: Plan, shares: Shares, *, has_static: bool) -> Plan:
+    """Split INV from the plan of INV: stages 1 and 2 in place of Warm-Up and Structure Transfer.
+
+    Args:
+      plan: INV's (`plan.incremental`).
+      shares: Of the steps.
+      has_static: Whether the static field comes trained, from another run: then Warm-Up trains
+        its structure layers only, else all of it.
+    """
+    static = (params_lib.STATIC_STRUCTURE,) if has_static else params_lib.STATIC_ROLES
+    return Plan(
+        tuple(
+            dataclasses.replace(phase, mixture=shares.transfer())
+            if phase.roles == (params_lib.STRUCTURE,)  # Structure Transfer
+            else dataclasses.replace(
+                phase,
+                mixture=shares.warmup(),
+                roles=(params_lib.STRUCTURE, params_lib.COLOR, *static),
+            )
+            for phase in plan.phases
+        )
+    )

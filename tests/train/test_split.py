@@ -1,0 +1,173 @@
+"""Split INV, from masks to stored frames: which field trains when, on which rays."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inv_jax import params as params_lib
+from inv_jax.checkpoint import FrameStore
+from inv_jax.codec.video import NeuralVideo
+from inv_jax.types import InvError, Stopped
+
+_SPLIT = {
+    "model.name": "split",
+    "data.num_frames": 4,
+    "train.init_roles": params_lib.STATIC_ROLES,
+    "train.freeze_frame": 3,
+    "train.warmup_steps": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def capture(tiny_capture, tmp_path_factory) -> pathlib.Path:
+    """The tiny capture with masks: the left third moves, in frame 4 nothing does."""
+    path = tmp_path_factory.mktemp("masked") / "capture"
+    shutil.copytree(tiny_capture, path)
+    (path / "mask").mkdir()
+    for file in (path / "frames_2").iterdir():
+        mask = np.zeros(np.asarray(Image.open(file)).shape[:2], np.uint8)
+        mask[:, :5] = 0 if "frame0004" in file.name else 255
+        Image.fromarray(mask).save(path / "mask" / f"dynamic_mask_{file.name}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def static_run(train, capture, tmp_path_factory) -> pathlib.Path:
+    """Stage 0."""
+    workdir = tmp_path_factory.mktemp("static")
+    settings = {"split.pretraining": True, "data.num_frames": 2, "train.freeze_frame": 0}
+    train(workdir, {**_SPLIT, **settings, "data.path": str(capture)})
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def settings(capture, static_run) -> dict:
+    return {**_SPLIT, "data.path": str(capture), "train.init_from": str(static_run)}
+
+
+@pytest.fixture(scope="module")
+def split_run(train, settings, tmp_path_factory) -> pathlib.Path:
+    """Stages 1 and 2, with a video."""
+    workdir = tmp_path_factory.mktemp("split")
+    train(workdir, {**settings, "codec.name": "delta"})
+    return workdir
+
+
+def _moved(a: dict, b: dict) -> set[str]:
+    """Roles of which a leaf differs."""
+    theirs = params_lib.flatten(b)
+    return {
+        params_lib.role_of(path)
+        for path, leaf in params_lib.flatten(a).items()
+        if not np.array_equal(leaf, theirs[path])
+    }
+
+
+def test_pretraining_moves_the_static_field_alone(static_run):
+    store = FrameStore(static_run)
+    assert _moved(store.params(1), store.params(2)) == set(params_lib.STATIC_ROLES)
+
+
+def test_warm_up_trains_the_structure_of_the_static_field_and_all_of_the_dynamic_one(
+    split_run, static_run
+):
+    store, static = FrameStore(split_run), FrameStore(static_run).params(2)
+    first = store.params(1)
+    assert params_lib.STATIC_COLOR not in _moved(first, static)
+    wanted = {"structure", "color", "static_structure"}
+    assert _moved(first, store.params(2)) == wanted
+
+
+def test_structure_transfer_trains_the_structure_of_the_dynamic_field_alone(split_run):
+    store = FrameStore(split_run)
+    for frame in (3, 4):
+        assert _moved(store.params(frame - 1), store.params(frame)) == {"structure"}
+
+
+def test_frozen_fields_are_stored_once(split_run):
+    store = FrameStore(split_run)
+    assert [store.color_id(frame) for frame in (1, 2, 3, 4)] == [1, 2, 2, 2]
+    for role in params_lib.SHARED:
+        assert store.role_bytes(4, role) == 0
+    assert store.role_bytes(4, params_lib.STRUCTURE) > 0
+    assert store.role_bytes(2, params_lib.STATIC_COLOR) == 0  # it never trained there
+
+
+def test_video_holds_the_frozen_fields_once_and_all_frames(split_run):
+    video = NeuralVideo.open(split_run / "video.inv")
+    assert video.frames() == [1, 2, 3, 4]
+    assert [video.color_id(frame) for frame in (1, 2, 3, 4)] == [1, 2, 2, 2]
+    stored = params_lib.flatten(FrameStore(split_run).params(4))
+    decoded = params_lib.flatten(video.params(4))
+    for path, leaf in stored.items():
+        if params_lib.role_of(path) != params_lib.STRUCTURE:
+            np.testing.assert_array_equal(leaf, decoded[path])
+
+
+def test_moments_of_a_field_rest_while_the_other_trains(train, settings, tmp_path):
+    never = {"split.static_chance": 0.0, "split.both_last": 0.0, "data.num_frames": 1}
+    moments = train(tmp_path, {**settings, **never}).optimizer(1)
+    counts = {path.split("/")[1]: int(x) for path, x in moments.items() if path.endswith("count")}
+    steps = {"dynamic_coarse": 12, "dynamic_fine": 12, "static_coarse": 0, "static_fine": 0}
+    assert counts == steps
+    assert not any(np.any(x) for path, x in moments.items() if path.split("/")[1] == "static_fine")
+    assert any(np.any(x) for path, x in moments.items() if path.split("/")[1] == "dynamic_fine")
+
+
+def test_stopped_within_a_frame_goes_on_with_the_same_bits(train, settings, split_run, tmp_path):
+    asked = iter([False] * 20)
+    with pytest.raises(Stopped):
+        train(tmp_path, {**settings, "train.dispatch_seconds": 0.0}, lambda: next(asked, True))
+    train(tmp_path, {**settings, "train.dispatch_seconds": 0.0})
+    ours = params_lib.flatten(FrameStore(tmp_path).params(4))
+    for path, leaf in params_lib.flatten(FrameStore(split_run).params(4)).items():
+        np.testing.assert_array_equal(ours[path], leaf, err_msg=path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.name": "nerf", "split.pretraining": True}, "trains the static field of"),
+        ({"split.pretraining": True, "train.scratch": True}, "goes from frame to frame"),
+        ({"data.frame_step": 0}, "data.frame_step is 0; expected 1"),
+        ({"data.frame_step": 2, "codec.name": "delta"}, "leaves out frames"),
+        ({"model.name": "nerf"}, "this model has none of them, but structure, color"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(train, settings, changes, message, tmp_path):
+    with pytest.raises(InvError, match=message):
+        train(tmp_path, {**settings, **changes})
+
+
+def test_frames_may_be_left_out(train, capture, tmp_path):
+    """The static field of frames 1 and 3."""
+    changes = {"data.num_frames": 3, "data.frame_step": 2, "split.pretraining": True}
+    store = train(tmp_path, {**_SPLIT, **changes, "data.path": str(capture)})
+    assert store.frames() == [1, 3]
+
+
+def test_missing_mask_is_an_error_that_names_frame_and_camera(train, settings, capture, tmp_path):
+    broken = tmp_path / "capture"
+    shutil.copytree(capture, broken)
+    (broken / "mask" / "dynamic_mask_frame0002cam03.png").unlink()
+    with pytest.raises(InvError, match=r"mask of frame 2, cam03: .* missing"):
+        train(tmp_path / "run", {**settings, "data.path": str(broken)})
+    assert not (tmp_path / "run" / "frames").exists()
+
+
+def test_masks_in_which_all_moves_are_an_error_that_names_the_polarity(train, settings, tmp_path):
+    with pytest.raises(InvError, match=r"frame 4 say that every pixel .* data.mask_polarity"):
+        train(
+            tmp_path,
+            {**settings, "data.mask_polarity": "static", "data.first_frame": 4}
+            | {"data.num_frames": 1},
+        )
+
+
+def test_journal_names_the_stages(split_run):
+    rows = [json.loads(line) for line in (split_run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["phase"] for row in rows] == ["warmup", "warmup", "transfer", "transfer"]
