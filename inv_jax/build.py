@@ -8,27 +8,19 @@ import jax
 import ml_collections
 from absl import logging
 
-from inv_jax import captures, plans, record, sizing
+from inv_jax import captures, keeping, plans, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
-from inv_jax.codec.base import Codec
-from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
-from inv_jax.data.rig import Rig
-from inv_jax.eval.evaluate import Evaluator
 from inv_jax.models import linear, registry, split
 from inv_jax.models.base import Model
-from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import initial as initial_lib
 from inv_jax.train import lanes, losses, optimizer, parallel
-from inv_jax.train.broadcast import Broadcast
-from inv_jax.train.journal import Journal
 from inv_jax.train.loop import Trainer
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Plan
-from inv_jax.train.recorder import Recorder
 from inv_jax.train.settings import Settings
 from inv_jax.train.step import Stepper
 from inv_jax.train.update_penalty import UpdatePenalty
@@ -135,43 +127,6 @@ def stepper(
     )
 
 
-def broadcast(
-    config: Config,
-    workdir: pathlib.Path,
-    codec: Codec,
-    net: Model,
-    rig: Rig,
-    params: Params,
-    should_stop: Callable[[], bool],
-) -> Broadcast:
-    """The neural video that a run writes to `workdir/video.inv` while it trains.
-
-    Raises:
-      InvError: If the codec cannot store such params, or a file cannot say what it holds.
-    """
-    provenance = record.provenance(rig.fingerprint)
-    if config.data.frame_step != 1:
-        raise InvError(
-            f"data.frame_step={config.data.frame_step} leaves out frames, which a video does not; "
-            "set codec.name='' here, or data.frame_step=1"
-        )
-    header = make.header(codec, params, config.to_dict(), rig, provenance)
-    header.dump()
-    codec.encoder(header.layout)
-
-    def open_writer(go_on_before: int) -> VideoWriter:
-        return VideoWriter(
-            workdir / "video.inv",
-            header,
-            codec,
-            make.gauge(codec, net, rig, params),
-            color_precision=config.codec.color_precision,
-            go_on_before=go_on_before,
-        )
-
-    return Broadcast(open_writer, goes_back=config.codec.from_decoded, should_stop=should_stop)
-
-
 def trainer(
     config: Config,
     workdir: pathlib.Path,
@@ -214,12 +169,12 @@ def trainer(
     masks = _masks(config, training, shots, workdir, devices)
     video = None
     if video_codec is not None and devices.is_main:
-        video = broadcast(config, workdir, video_codec, net, shots, initial, should_stop)
+        video = keeping.broadcast(config, workdir, video_codec, net, shots, initial, should_stop)
     if devices.is_main:
         passes = step.rays_per_pass
         record.write(config, workdir, devices, rays_per_pass=passes, capture=shots.fingerprint)
     _say(net, step, devices)
-    recorder, close = _recorder(config, net, shots, workdir, video, devices)
+    recorder, close = keeping.recorder(config, shown_model(config), shots, workdir, video, devices)
     made = Trainer(
         capture=shots,
         model=net,
@@ -293,33 +248,3 @@ def _masks(
 
     devices.from_main(check)
     return masks
-
-
-def _recorder(
-    config: Config,
-    net: Model,
-    shots: Capture,
-    workdir: pathlib.Path,
-    video: Broadcast | None,
-    devices: Devices,
-) -> tuple[Recorder, Callable[[], None]]:
-    """Who keeps and shows what is trained, and how to close that; only the main process writes."""
-    store = journal = None
-    if devices.is_main:
-        store, journal = FrameStore(workdir, writable=True), Journal(workdir)
-    rays_per_chunk = sizing.rays_per_chunk(config, net, devices)
-    renderer = ViewRenderer(shown_model(config), devices, rays_per_chunk)
-    recorder = Recorder(
-        evaluator=Evaluator(renderer, shots, workdir, config.eval.step_picture),
-        store=store,
-        journal=journal,
-        broadcast=video,
-    )
-
-    def close() -> None:
-        recorder.close()
-        if store is not None and journal is not None:
-            journal.close()
-            store.close()
-
-    return recorder, close

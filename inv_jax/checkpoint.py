@@ -204,6 +204,12 @@ class FrameStore:
                 if other // _STEPS_PER_FRAME == frame and other != number:
                     self._partial.delete(other)
 
+    def drop_partial(self, frame: int) -> None:
+        """Forgets the state within a frame."""
+        for number in self._partial.all_steps():
+            if number // _STEPS_PER_FRAME == frame:
+                self._partial.delete(number)
+
     def partial_frames(self) -> list[int]:
         """Numbers of the frames that have a state within, in order."""
         return sorted({number // _STEPS_PER_FRAME for number in self._partial.all_steps()})

@@ -222,7 +222,7 @@ def test_a_run_without_frames_has_nothing_to_show_yet(command, run, tmp_path, ca
         ("eval", "--cams=-1", "cameras are 0 to 2"),
         ("eval", "--cams=foo", "--cams=foo"),
         ("eval", "--cams=", "--cams="),
-        ("eval", "--metrics=psnr,vmaf", "--metrics=vmaf: choose among psnr,ssim"),
+        ("eval", "--metrics=psnr,vmaf", "--metrics=vmaf: choose among psnr,psnr_dynamic"),
         ("eval", "--lpips_weights=/nope.npz", "no file of LPIPS weights at /nope.npz"),
         ("eval", "--config=x", "config"),
         ("render", "--frames=0:1", "stored frames are 1 to 2"),

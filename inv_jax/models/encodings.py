@@ -14,7 +14,9 @@ _MOST_OCTAVES = 128  # the waves of the next one have an infinite frequency in f
 _FAST_OCTAVES = 13  # of coordinates up to 2 the angles stay below 8,192
 
 
-def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, "..."]:
+def octaves(
+    x: Float[Array, "..."], num: int, axis: int = -1, *, is_fast: bool = False
+) -> Float[Array, "..."]:
     """The input, then sin and cos of each octave `2^k x` in turn, k = 0 .. num - 1.
 
     NeRF, eq. 4, without the factor pi, as in its release and in INV.
@@ -23,6 +25,8 @@ def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, ".
       x: C coordinates along `axis`.
       num: Number of octaves; 0 returns the input.
       axis: Axis of the coordinates, and of the features.
+      is_fast: Whether an error of 3e-7 may be (`waves`), where that can be kept; of float32
+        coordinates up to 2 in size.
 
     Returns:
       C * (1 + 2 * num) features: x, sin(x), cos(x), sin(2x), cos(2x), ...
@@ -34,7 +38,7 @@ def octaves(x: Float[Array, "..."], num: int, axis: int = -1) -> Float[Array, ".
     scales = scales.reshape((1,) * axis + (num,) + (1,) * (x.ndim - axis))
     angles = scales * jnp.expand_dims(x, axis)  # (..., num, C, ...)
     # Beyond, and in float64, an angle wants more digits than `waves` has.
-    is_fast = x.dtype == jnp.float32 and num <= _FAST_OCTAVES
+    is_fast = is_fast and x.dtype == jnp.float32 and num <= _FAST_OCTAVES
     sin, cos = (waves.sin, waves.cos) if is_fast else (jnp.sin, jnp.cos)
     turned = jnp.stack([sin(angles), cos(angles)], axis + 1)  # (..., num, 2, C, ...)
     features = (*x.shape[:axis], num * 2 * x.shape[axis], *x.shape[axis + 1 :])
@@ -98,7 +102,7 @@ class Octaves(Encoding):
 
     def encode(self, coordinates: linear.Matrix, axis: int) -> linear.Matrix:
         """See `Encoding.encode`."""
-        return octaves(coordinates, self.num, axis)
+        return octaves(coordinates, self.num, axis, is_fast=True)
 
 
 @dataclasses.dataclass(frozen=True)

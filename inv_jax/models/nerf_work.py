@@ -1,6 +1,6 @@
 """What a NeRF computes for a ray: the linear maps of both networks, and what is kept of them."""
 
-from inv_jax.models import encodings, waves
+from inv_jax.models import encodings
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.work import Map, Network, Work
 
@@ -37,7 +37,7 @@ def _network(mlp: NerfMlp, points: int, roles: tuple[str, ...], *, has_color: bo
         points=points,
         maps=tuple(maps if has_color else maps[:-_COLOR_MAPS]),
         encoded=encodings.octave_features(3, mlp.position_octaves),
-        point_flops=sum(_POINT_FLOPS[:ways]) + waves.FLOPS * 2 * 3 * mlp.position_octaves,
+        point_flops=sum(_POINT_FLOPS[:ways]) + 3 * mlp.position_octaves,
         point_floats=sum(_POINT_FLOATS[:ways]),
         kept=kept,
         kept_bytes=kept_bytes,

@@ -14,7 +14,7 @@ from inv_jax.checkpoint import FrameStore, Leaves
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.journal import Journal
 from inv_jax.train.mixture import PLAIN
-from inv_jax.train.plan import Phase, Plan
+from inv_jax.train.plan import SCRATCH, Phase, Plan
 from inv_jax.train.step import Means, TrainState
 from inv_jax.types import InvError, Params
 
@@ -64,6 +64,10 @@ def find(
         )
     journal.keep_only(stored)
     unseen = sorted((set(stored) - journal.frames()) & set(frames))
+    for number in store.partial_frames():
+        is_next = number in frames[len(done) : len(done) + 1]
+        if number > (done or [0])[-1] and not is_next and plan.phase(number).start != SCRATCH:
+            store.drop_partial(number)  # what it went on from is to be trained again
     left = sorted(set(store.partial_frames()) & set(frames[len(done) :]))
     partials = {number: Partial(*store.partial(number)) for number in left}
     if not done or len(done) == len(frames):

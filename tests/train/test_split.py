@@ -118,11 +118,14 @@ def test_moments_of_a_field_rest_while_the_other_trains(train, settings, tmp_pat
     assert any(np.any(x) for path, x in moments.items() if path.split("/")[1] == "dynamic_fine")
 
 
-def test_stopped_within_a_frame_goes_on_with_the_same_bits(train, settings, split_run, tmp_path):
-    asked = iter([False] * 20)
-    with pytest.raises(Stopped):
-        train(tmp_path, {**settings, "train.dispatch_seconds": 0.0}, lambda: next(asked, True))
-    train(tmp_path, {**settings, "train.dispatch_seconds": 0.0})
+def test_stopped_within_frames_goes_on_with_the_same_bits(train, settings, split_run, tmp_path):
+    """In Warm-Up, and then in Structure Transfer."""
+    steps = {**settings, "train.dispatch_seconds": 0.0}  # one a dispatch
+    for dispatches, frame in ((20, 2), (7, 3)):
+        asked = iter([False] * dispatches)
+        with pytest.raises(Stopped, match=f"stopped in frame {frame} "):
+            train(tmp_path, steps, lambda asked=asked: next(asked, True))
+    train(tmp_path, steps)
     ours = params_lib.flatten(FrameStore(tmp_path).params(4))
     for path, leaf in params_lib.flatten(FrameStore(split_run).params(4)).items():
         np.testing.assert_array_equal(ours[path], leaf, err_msg=path)
