@@ -50,6 +50,7 @@ _YOUNGER = (
     ("split", "dynamic_first", 0.5),
     ("split", "both_last", 0.25),
     ("split", "static_chance", 0.5),
+    ("split", "dynamic_later", 0.0),
     ("split", "dynamic_chance", 0.75),
     ("split", "empty_rgb", 0.01),
     ("split", "empty_acc", 0.003),

@@ -15,8 +15,9 @@ from inv_jax.types import InvError
 
 Pair = tuple[Array, Array]
 
-# A field that is fog when it begins is cleared away at once, and with it what would have grown.
-_CLEAR = 5.0
+# The dynamic field begins thin: thick fog has to be cleared away before a shape can grow, and what
+# is nearly clear turns white or black first, as only a glaring color shows in it, and stays so.
+_SHIFT = 1.0  # of the softplus, as in mip-NeRF (Barron et al. 2021, appendix)
 
 
 class Blended(NamedTuple):
@@ -72,11 +73,11 @@ def density_weighted(raw: Pair, rgb: Pair, noise: Array | float) -> Blended:
 
 
 def _open(raw: Float[Array, "*b S"]) -> Float[Array, "*b S"]:
-    """The dynamic field's density: softplus of raw - `_CLEAR`.
+    """The dynamic field's density: softplus of raw - `_SHIFT`.
 
     But for a ray's last sample, of which the interval is endless: there nothing positive is clear.
     """
-    shifted = raw - _CLEAR
+    shifted = raw - _SHIFT
     return jnp.concatenate([nn.softplus(shifted[..., :-1]), nn.relu(shifted[..., -1:])], axis=-1)
 
 

@@ -7,6 +7,7 @@ traced.
 """
 
 import dataclasses
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,10 @@ class Kind:
         """Whether it has to know which pixels are dynamic."""
         return self.region != ALL or self.empties
 
+    def trains(self, networks: Collection[str]) -> bool:
+        """Whether one of these networks trains in it."""
+        return not self.networks or not set(networks).isdisjoint(self.networks)
+
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
@@ -72,6 +77,19 @@ class Mixture:
         ends = np.array([end for end, _ in self.chances])
         lengths = np.diff(ends, prepend=0.0)
         return tuple(lengths @ np.array([chances for _, chances in self.chances]))
+
+    def taken(self) -> "Mixture":
+        """The same without empty parts and the kinds that no other part takes.
+
+        Nothing is compiled for them then.
+        """
+        ends = [0.0, *(end for end, _ in self.chances)]
+        parts = [part for before, part in zip(ends, self.chances, strict=False) if part[0] > before]
+        kept = [i for i in range(len(self.kinds)) if any(chances[i] > 0 for _, chances in parts)]
+        return Mixture(
+            tuple(self.kinds[i] for i in kept),
+            tuple((end, tuple(chances[i] for i in kept)) for end, chances in parts),
+        )
 
     def even(self) -> "Mixture":
         """The same kinds, as often, but anywhere in a frame."""

@@ -28,12 +28,16 @@ class Shares:
         rays alone.
       both_last: ... and the part at its end in which steps on all rays train both fields.
       static_chance: Chance of a step on static rays between the first part and the end.
+      dynamic_later: ... and of the other steps there, the chance of one on dynamic rays. The
+        original has none of them: a field that saw nothing but moving pixels has filled the
+        space around them, too, and the push to nothing then clears away all of it, at once.
       dynamic_chance: In Structure Transfer, the chance of a step on dynamic rays; others see all.
     """
 
     dynamic_first: float = 0.5
     both_last: float = 0.25
     static_chance: float = 0.5
+    dynamic_later: float = 0.0
     dynamic_chance: float = 0.75
 
     def __post_init__(self):
@@ -50,21 +54,22 @@ class Shares:
     def warmup(self) -> Mixture:
         """The mixture of a Warm-Up frame."""
         static, rest = self.static_chance, 1.0 - self.static_chance
+        dynamic, full = self.dynamic_later * rest, (1.0 - self.dynamic_later) * rest
         return Mixture(
             kinds=(DYNAMIC_RAYS, STATIC_RAYS, ALL_RAYS, BOTH_FIELDS),
             chances=(
                 (self.dynamic_first, (1.0, 0.0, 0.0, 0.0)),
-                (max(self.dynamic_first, 1.0 - self.both_last), (0.0, static, rest, 0.0)),
-                (1.0, (0.0, static, 0.0, rest)),
+                (max(self.dynamic_first, 1.0 - self.both_last), (dynamic, static, full, 0.0)),
+                (1.0, (dynamic, static, 0.0, full)),
             ),
-        )
+        ).taken()
 
     def transfer(self) -> Mixture:
         """The mixture of a Structure Transfer frame."""
         return Mixture(
             kinds=(DYNAMIC_RAYS, ALL_RAYS),
             chances=((1.0, (self.dynamic_chance, 1.0 - self.dynamic_chance)),),
-        )
+        ).taken()
 
 
 def pretraining(*, first_frame: int, steps: int, keep_optimizer: bool = True) -> Plan:
@@ -89,18 +94,30 @@ def with_shares(plan: Plan, shares: Shares, *, has_static: bool) -> Plan:
       plan: INV's (`plan.incremental`).
       shares: Of the steps.
       has_static: Whether the static field comes trained, from another run: then Warm-Up trains
-        its structure layers only, else all of it.
+        its structure layers only, else all of it; without steps that train it, nothing.
+
+    Raises:
+      InvError: If the static field would stay as random as it begins.
     """
-    static = (params_lib.STATIC_STRUCTURE,) if has_static else params_lib.STATIC_ROLES
     return Plan(
         tuple(
             dataclasses.replace(phase, mixture=shares.transfer())
             if phase.roles == (params_lib.STRUCTURE,)  # Structure Transfer
-            else dataclasses.replace(
-                phase,
-                mixture=shares.warmup(),
-                roles=(params_lib.STRUCTURE, params_lib.COLOR, *static),
-            )
+            else _warmup(phase, shares.warmup(), has_static)
             for phase in plan.phases
         )
     )
+
+
+def _warmup(phase: Phase, mixture: Mixture, has_static: bool) -> Phase:
+    """INV's Warm-Up of all layers, with the fields in turns."""
+    roles: tuple[str, ...] = (params_lib.STRUCTURE, params_lib.COLOR)
+    if any(kind.trains(split.networks(split.STATIC)) for kind in mixture.kinds):
+        roles += (params_lib.STATIC_STRUCTURE,) if has_static else params_lib.STATIC_ROLES
+    elif not has_static:
+        raise InvError(
+            "split.static_chance=0.0 and split.both_last=0.0 never train the static field, and it "
+            "does not come from another run; set train.init_from to a run of split.pretraining, "
+            "or raise one of them"
+        )
+    return dataclasses.replace(phase, mixture=mixture, roles=roles)

@@ -141,7 +141,7 @@ class Stepper:
         kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
         differentiate = [self._of_kind(kind, frame, cameras) for kind in kinds]
         if len(kinds) == 1:
-            trains = None
+            trains = _trains(kinds, jnp.int32(0), state.trainable) if kinds[0].networks else None
             grads, (loss, mse) = differentiate[0](state)
         else:
             # Each kind is compiled for what it renders and trains, so none pays for the others.
@@ -224,7 +224,7 @@ class Stepper:
 def _trains(kinds: tuple[Kind, ...], drawn: Int[Array, ""], trainable: Params) -> dict[str, Array]:
     """Whether each network trains in a step of the kind that was drawn."""
     names = sorted(set(jax.tree.leaves(params_lib.networks(trainable))))
-    table = [[not kind.networks or name in kind.networks for name in names] for kind in kinds]
+    table = [[kind.trains([name]) for name in names] for kind in kinds]
     row = jnp.array(table)[drawn]
     return {name: row[i] for i, name in enumerate(names)}
 

@@ -60,7 +60,7 @@ def test_density_weighted_rule_takes_the_color_of_the_field_that_is_there():
     np.testing.assert_allclose(density, there, rtol=1e-6)
     np.testing.assert_allclose(color, rgb[0], atol=1e-4)
     density, color, _ = blend.density_weighted((gone, there), rgb, 0.0)
-    np.testing.assert_allclose(density[:, :-1], jnp.logaddexp(there - 5.0, 0.0)[:, :-1], rtol=1e-6)
+    np.testing.assert_allclose(density[:, :-1], jnp.logaddexp(there - 1.0, 0.0)[:, :-1], rtol=1e-6)
     np.testing.assert_allclose(color[:, :-1], rgb[1][:, :-1], atol=1e-4)
 
 

@@ -61,9 +61,16 @@ def test_shares_that_cannot_be_are_errors(shares, message):
 @pytest.mark.parametrize("parts", [(0.2, 0.8), (0.1, 0.9), (0.0, 1.0), (1.0, 0.0)])
 def test_parts_may_fill_the_frame(parts):
     first, last = parts
-    drawn = _drawn(Shares(dynamic_first=first, both_last=last, static_chance=0.0).warmup(), 500)
-    assert np.mean(drawn == 0) == pytest.approx(first, abs=0.01)
-    assert np.mean(drawn == 3) == pytest.approx(last, abs=0.01)
+    warmup = Shares(dynamic_first=first, both_last=last, static_chance=0.0).warmup()
+    drawn = np.array([kind.name for kind in warmup.kinds])[_drawn(warmup, 500)]
+    assert np.mean(drawn == "dynamic rays") == pytest.approx(first, abs=0.01)
+    assert np.mean(drawn == "both fields") == pytest.approx(last, abs=0.01)
+
+
+def test_later_steps_on_dynamic_rays_come_out_of_those_on_all():
+    warmup = Shares(dynamic_first=0.0, both_last=0.0, static_chance=0.2, dynamic_later=0.5).warmup()
+    shares = dict(zip([kind.name for kind in warmup.kinds], warmup.shares(), strict=True))
+    assert shares == pytest.approx({"dynamic rays": 0.4, "static rays": 0.2, "all rays": 0.4})
 
 
 def test_an_even_mixture_takes_each_kind_as_often():
