@@ -11,6 +11,8 @@ import jax
 from inv_jax import build, captures, plans, sizing
 from inv_jax import params as params_lib
 from inv_jax.cost import count, disk, machine, trial, words
+from inv_jax.data.capture import Capture
+from inv_jax.data.masks import Masks
 from inv_jax.models.base import Model
 from inv_jax.train import lanes
 from inv_jax.train.parallel import Devices
@@ -71,7 +73,7 @@ class Forecast:
         self._frames = range(
             c.first_frame, c.first_frame + (c.num_frames or c.procedural.num_frames)
         )
-        self._missing = ""
+        self._missing = self._masks = ""
         try:
             shots = captures.of(config, workdir)
         except InvError as error:
@@ -79,6 +81,8 @@ class Forecast:
         else:
             self._size = (len(shots.train_cams), shots.cameras.height, shots.cameras.width)
             self._frames = shots.frames
+            if self._plan.wants_masks:
+                self._masks = _found(captures.masks_of(config, workdir, shots), shots)
 
     @property
     def precision(self) -> str:
@@ -107,6 +111,8 @@ class Forecast:
         if self._missing:
             what = f"not opened: {self._missing}\ntaken instead: {what}"
         yield "capture", what
+        if self._masks:
+            yield "masks", self._masks
         structure = count.num_params(self._model, (params_lib.STRUCTURE,))
         shared = count.num_params(self._model, params_lib.SHARED)
         yield "structure", f"{structure:,} params, a frame's own"
@@ -171,6 +177,7 @@ class Forecast:
                     rays_per_pass=self._step.rays_per_pass,
                     roles=one.roles,
                     itemsize=count.itemsize(self.precision),
+                    mixture=one.mixture,
                 )
                 found.append(_PhaseCost(one, len(steps), sum(steps), cost))
         return found
@@ -190,8 +197,9 @@ class Forecast:
             phase = one.phase
             step = trial.Trial(self._step, self._devices, phase.roles, *placed, phase.mixture)
             step.seconds(1)
-            enough = max(1, min(1000, round(_STEP_SECONDS / step.seconds(1))))
-            timed.append(dataclasses.replace(one, seconds=step.seconds(enough)))
+            kinds = len(phase.mixture.kinds)
+            enough = max(1, min(1000, round(_STEP_SECONDS / kinds / step.mean_seconds(1))))
+            timed.append(dataclasses.replace(one, seconds=step.mean_seconds(enough)))
         return timed
 
     def _floor(self, cost: count.Cost, rates: Rates) -> float:
@@ -204,7 +212,7 @@ class Forecast:
         training = sum((one.seconds or 0.0) * one.steps for one in phases) / self._side_by_side
         last = phases[-1]
         view = count.image(
-            self._model,
+            build.shown_model(self._config),
             rays=self._size[1] * self._size[2],
             rays_per_chunk=sizing.rays_per_chunk(self._config, self._model, self._devices),
             itemsize=count.itemsize(self.precision),
@@ -233,6 +241,15 @@ class Forecast:
         total, free = stored.run(len(self._frames), coloring), free_bytes(self._workdir)
         room = "there is room" if total <= free else f"NO ROOM for {words.size(total - free)}"
         yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
+
+
+def _found(masks: Masks, shots: Capture) -> str:
+    """Whether the masks that training asks for are there; no mistake if not, they can be made."""
+    try:
+        masks.check(list(shots.frames), shots.train_cams)
+    except InvError as error:
+        return f"NOT READY: {error}"
+    return f"all there, as {masks.path(shots.frames[0], shots.train_cams[0])}"
 
 
 def free_bytes(folder: pathlib.Path) -> int:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 
 from absl import flags
 
+from inv_jax import build, sizing
 from inv_jax import playback as playback_lib
-from inv_jax import sizing
 from inv_jax.codec.header import Header
 from inv_jax.commands.stop import Stop
 from inv_jax.player import outputs, paths
@@ -156,11 +156,12 @@ class Pictures:
         Raises:
           InvError: If the video's settings do not fit together.
         """
-        config, nerf = playback_lib.model_of(header, values.video)
+        config, _ = playback_lib.model_of(header, values.video)
+        model = build.shown_model(config)
         with config.unlocked():
             config.update({"eval": {"rays_per_chunk": values.rays_per_chunk}})
         devices = Devices()
-        renderer = ViewRenderer(nerf, devices, sizing.rays_per_chunk(config, nerf, devices))
+        renderer = ViewRenderer(model, devices, sizing.rays_per_chunk(config, model, devices))
         self._player = Player(FromMain(None, devices), renderer)  # it looks at what comes
         self._cameras = paths.track(header.rig, values.path).cameras
         self._painter, self._output = Painter(header.rig), values.layer

@@ -14,12 +14,14 @@ way back, the bias gradient) is counted apart, as if each layer's were one more 
 import dataclasses
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import jax
 
 from inv_jax import params as params_lib
 from inv_jax.models.base import Model
 from inv_jax.models.work import Map
+from inv_jax.train.mixture import PLAIN, Kind, Mixture
 
 FORWARD, INPUT, KERNEL = "forward", "input", "kernel"  # the kinds of product: what is computed
 
@@ -47,7 +49,7 @@ class Product:
         return self.m * self.k + self.k * self.n + self.m * self.n
 
 
-Products = Counter[Product]  # and how often each is done
+Products = Counter[Product]  # and how often each is done; of a mixture on average, no whole number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Cost:
 
     @property
     def product_flops(self) -> int:
-        return sum(product.flops * times for product, times in self.products.items())
+        return round(sum(product.flops * times for product, times in self.products.items()))
 
     @property
     def flops(self) -> int:
@@ -159,20 +161,68 @@ def _pass(model: Model, rays: int, roles: tuple[str, ...], itemsize: int) -> Cos
     )
 
 
+def _roles_of(kind: Kind, model: Model, roles: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the roles that train in a step of this kind: any that its networks have."""
+    if not kind.networks:
+        return roles
+    shapes = params_lib.flatten(jax.eval_shape(model.init, jax.random.key(0)))
+    there = {params_lib.role_of(path) for path in shapes if path.split("/")[0] in kind.networks}
+    return tuple(role for role in roles if role in there)
+
+
+def _mean(costs: Sequence[Cost], shares: Sequence[float]) -> Cost:
+    """The mean of costs, each with its share."""
+    if len(costs) == 1:
+        return costs[0]  # exact
+    products: Products = Counter()
+    for cost, share in zip(costs, shares, strict=True):
+        products.update({product: share * times for product, times in cost.products.items()})
+
+    def mean(values: Sequence[int]) -> int:
+        return round(sum(share * value for share, value in zip(shares, values, strict=True)))
+
+    return Cost(
+        products,
+        mean([cost.pointwise_flops for cost in costs]),
+        Bytes(
+            products=mean([cost.bytes.products for cost in costs]),
+            pointwise=mean([cost.bytes.pointwise for cost in costs]),
+            rest=mean([cost.bytes.rest for cost in costs]),
+        ),
+    )
+
+
 def step(
-    model: Model, *, rays: int, rays_per_pass: int, roles: tuple[str, ...], itemsize: int = 4
+    model: Model,
+    *,
+    rays: int,
+    rays_per_pass: int,
+    roles: tuple[str, ...],
+    itemsize: int = 4,
+    mixture: Mixture = PLAIN,
 ) -> Cost:
-    """A training step on one device.
+    """A training step on one device; of a mixture, the mean of its kinds over a frame.
 
     Args:
       model: The model.
       rays: That the device takes of the step.
       rays_per_pass: That go through the network at once.
-      roles: What trains.
+      roles: What trains in the phase. Whatever of it a step of some kind leaves as it is has no
+        gradient there, but takes part in the update.
       itemsize: Bytes of a number in the network: 4, or 2 for bfloat16.
+      mixture: What its steps are made of.
     """
     passes = rays // min(rays, rays_per_pass)
-    one = _pass(model, rays // passes, roles, itemsize)
+    kinds = [
+        _pass(
+            model.part(kind.part) if kind.part else model,
+            rays // passes,
+            _roles_of(kind, model, roles),
+            itemsize,
+        )
+        for kind in mixture.kinds
+    ]
+    one = _mean(kinds, mixture.shares())
     trainable = num_params(model, roles)
     accumulated = 3 * trainable * passes if passes > 1 else 0
     return Cost(

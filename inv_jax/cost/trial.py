@@ -15,7 +15,7 @@ import numpy as np
 
 from inv_jax import params as params_lib
 from inv_jax.sampling import rays
-from inv_jax.train.mixture import PLAIN, Mixture
+from inv_jax.train.mixture import PLAIN, Mix, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Cameras, Frame
@@ -113,6 +113,7 @@ class Trial:
             regions if that asks for them.
         """
         self._devices, self._frame, self._cameras = devices, frame, cameras
+        self._mixture = mixture
         params = stepper.model.init(jax.random.key(0))
         trainable, frozen = params_lib.split(params, roles)
         state = TrainState(
@@ -122,7 +123,7 @@ class Trial:
             key=jax.random.key(1),
             step=jnp.int32(0),
             means=Means.start(),
-            mix=None if mixture == PLAIN else mixture.even().over(1),
+            mix=_anywhere(mixture),
         )
         self._state = devices.replicate(state)
         start = time.perf_counter()
@@ -144,6 +145,28 @@ class Trial:
         )
         return (time.perf_counter() - start) / max(num_steps, 1)
 
+    def mean_seconds(self, num_steps: int) -> float:
+        """Seconds of one step, each kind measured alone and weighed by how often it is taken.
+
+        Of a few steps that are drawn, nobody knows the kinds.
+
+        Args:
+          num_steps: Of each kind.
+        """
+        kinds, mean = self._mixture.kinds, 0.0
+        for one, share in enumerate(self._mixture.shares()):
+            only = tuple(float(other == one) for other in range(len(kinds)))
+            self._draw_from(Mixture(kinds, ((1.0, only),)))
+            mean += share * self.seconds(num_steps)
+        self._draw_from(self._mixture)
+        return mean
+
+    def _draw_from(self, mixture: Mixture) -> None:
+        """Changes the chances: these are data of the program, which stays as it is."""
+        mix = _anywhere(mixture)
+        if mix is not None:
+            self._state = self._state.replace(mix=self._devices.replicate(mix))
+
     def program_text(self) -> str:
         """The compiled program, as the compiler writes it down; empty if it does not."""
         try:
@@ -153,3 +176,8 @@ class Trial:
 
     def _count(self, num_steps: int) -> Any:
         return self._devices.replicate(np.int32(num_steps))
+
+
+def _anywhere(mixture: Mixture) -> Mix | None:
+    """A mixture as a step takes it, with the same chances in all of a frame."""
+    return None if mixture == PLAIN else mixture.even().over(1)

@@ -117,9 +117,10 @@ def static_pixels(
             continue
         maskless.append(cam)
         if len(missing) < len(frames):
+            more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
             logging.warning(
-                "%s and %d more masks are missing: static pixels of %s are found in its images",
-                *(masks.path(*missing[0]), len(missing) - 1, masks.camera_names[cam]),
+                "the %s%s missing: static pixels of %s are found in its images",
+                *(masks.name(*missing[0]), more, masks.camera_names[cam]),
             )
     if maskless:
         logging.info("finding static pixels in the images of %d frames", len(frames))

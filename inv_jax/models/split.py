@@ -61,9 +61,10 @@ class SplitNerf(Nerf):
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`: of a step that renders both fields."""
         samples = self.coarse_samples, self.coarse_samples + self.fine_samples
-        static = tuple(role for role in _PLAIN_ROLES if _STATIC_ROLE[role] in roles)
         dynamic = tuple(role for role in _PLAIN_ROLES if role in roles)
-        return nerf_work.work(self.mlp, samples, static, dynamic, is_training=bool(roles))
+        return nerf_work.work(
+            self.mlp, samples, _static_roles(roles), dynamic, is_training=bool(roles)
+        )
 
     def part(self, name: str) -> Model:
         """The static field alone, with samples where it has something itself; see `Model.part`.
@@ -114,6 +115,10 @@ class SplitNerf(Nerf):
 class _StaticField(Nerf):
     """The static field of a `SplitNerf`; it takes the params of both."""
 
+    def work(self, roles: tuple[str, ...]) -> Work:
+        """See `Model.work`; the roles are those of the whole model."""
+        return super().work(_static_roles(roles))
+
     def _render(
         self,
         params: Params,
@@ -124,6 +129,11 @@ class _StaticField(Nerf):
     ) -> Rendering:
         network = _network(params, STATIC, level)
         return super()._render({level: network}, level, rays, distances, noise_keys)
+
+
+def _static_roles(roles: tuple[str, ...]) -> tuple[str, ...]:
+    """What trains of the static field, as roles of a plain NeRF."""
+    return tuple(role for role in _PLAIN_ROLES if _STATIC_ROLE[role] in roles)
 
 
 def _network(params: Params, field: str, level: str) -> Params:

@@ -113,6 +113,14 @@ def test_a_capture_that_is_not_there_is_replaced_by_the_configs_sizes(doctor, tm
     assert "taken instead: 300 frames of 20 training cameras, 1352x1014" in output
 
 
+def test_masks_that_training_asks_for_are_looked_for(doctor, capture):
+    assert "masks" not in _rows(doctor("--nomeasure", data__path=capture)[1])
+    status, output, _ = doctor("--nomeasure", data__path=capture, model__name="split")
+    assert status == 0  # they can be made yet
+    assert _rows(output)["masks"].startswith("NOT READY: mask of frame 1, cam01:")
+    assert "is missing, and 5 more are; make" in " ".join(output.split())
+
+
 def test_phases_have_their_frames_and_their_operations(doctor, capture):
     _, output, _ = doctor("--nomeasure", data__path=capture)
     rows = _rows(output)

@@ -14,19 +14,22 @@ from inv_jax import params as params_lib
 from inv_jax.codec.base import Layout
 from inv_jax.codec.header import Header
 from inv_jax.codec.raw_codec import RawCodec
+from inv_jax.codec.video import NeuralVideo
 from inv_jax.codec.writer import VideoWriter
+from inv_jax.commands import play
 from inv_jax.data.rig import Rig
-from inv_jax.playback import open_playback
+from inv_jax.playback import model_of, open_playback
 from inv_jax.stream import manifest as manifest_lib
 from inv_jax.types import Cameras
 
 pytestmark = pytest.mark.usefixtures("restored_process")
 
 
-def _write_video(path, name="nerf", frames=4):
+def _write_video(path, name="nerf", frames=4, pretraining=False):
     """Frames of a small network that nobody trained."""
     config = base.get_config()
     with config.unlocked():
+        config.split.pretraining = pretraining
         config.model.update(name=name, width=8, depth=2, structure_layers=1, skip_layer=-1)
         config.model.update(coarse_samples=4, fine_samples=4, position_octaves=2)
         config.model.direction_octaves = 1
@@ -133,6 +136,15 @@ def test_a_layer_is_shown_of_files_streams_and_runs(split_video, tiny_capture, u
             flags = [f"--out={out}", f"--layer={layer}", "--frames=2"]
             assert _run(f"--video={source}", *flags) == 0
             assert (_picture(out) == color).all()
+
+
+@pytest.mark.usefixtures("painted")
+def test_of_a_static_field_that_was_trained_alone_no_blend_is_shown(tmp_path, monkeypatch):
+    video, shown = _write_video(tmp_path / "a.inv", "split", 1, pretraining=True), []
+    monkeypatch.setattr(play, "ViewRenderer", lambda model, *_: shown.append(model))
+    assert _run(f"--video={video}", f"--out={tmp_path / 'out'}") == 0
+    _, blend = model_of(NeuralVideo.open(video).header, "a")
+    assert shown == [blend.part("static")]
 
 
 @pytest.mark.usefixtures("painted")

@@ -15,6 +15,7 @@ from inv_jax.models.nerf import Nerf
 from inv_jax.render.view import ViewRenderer
 from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer, parallel
+from inv_jax.train.mixture import PLAIN, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Stepper
 
@@ -37,7 +38,13 @@ def tiny_trial() -> Callable[..., trial.Trial]:
     return make_trial
 
 
-def make_trial(nerf: Nerf, roles: tuple[str, ...], rays: int, rays_per_pass: int) -> trial.Trial:
+def make_trial(
+    nerf: Nerf,
+    roles: tuple[str, ...],
+    rays: int,
+    rays_per_pass: int,
+    mixture: Mixture = PLAIN,
+) -> trial.Trial:
     devices = Devices(jax.devices()[:1])
     networks = jax.eval_shape(nerf.init, jax.random.key(0)).keys()
     stepper = Stepper(
@@ -51,7 +58,7 @@ def make_trial(nerf: Nerf, roles: tuple[str, ...], rays: int, rays_per_pass: int
         axis=parallel.AXIS,
     )
     frame, cameras = devices.replicate(trial.random_frame(2, 24, 32))
-    return trial.Trial(stepper, devices, roles, frame, cameras)
+    return trial.Trial(stepper, devices, roles, frame, cameras, mixture)
 
 
 @pytest.fixture(scope="session")

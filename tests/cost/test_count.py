@@ -7,6 +7,9 @@ from inv_jax import params as params_lib
 from inv_jax.cost import count
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
+from inv_jax.models.split import SplitNerf
+from inv_jax.train import split_plan
+from inv_jax.train.mixture import Mixture
 
 STRUCTURE = (params_lib.STRUCTURE,)
 RAYS = 64
@@ -61,6 +64,30 @@ def test_passes_repeat_the_products_of_one():
     one = count.step(TINY, rays=4, rays_per_pass=4, roles=params_lib.ROLES)
     assert whole.products == {product: 4 * times for product, times in one.products.items()}
     assert whole.product_flops == 4 * one.product_flops
+
+
+def _split_step(*kinds, shares=(1.0,), roles=params_lib.ROLES) -> count.Cost:
+    model, mixture = SplitNerf(TINY.mlp, 3, 2), Mixture(kinds, ((1.0, shares),))
+    return count.step(model, rays=7, rays_per_pass=7, roles=roles, mixture=mixture)
+
+
+def test_a_kind_of_step_costs_what_it_renders_and_trains():
+    plain = count.step(TINY, rays=7, rays_per_pass=7, roles=params_lib.ROLES)
+    static = _split_step(split_plan.STATIC_RAYS)
+    assert static.products == plain.products  # the dynamic field is not there
+    dynamic, both = _split_step(split_plan.ALL_RAYS), _split_step(split_plan.BOTH_FIELDS)
+    assert both.product_flops == 2 * plain.product_flops
+    forward = {p: n for p, n in plain.products.items() if p.kind == count.FORWARD}
+    assert dynamic.products - plain.products == forward  # of the static field
+
+
+def test_a_mixture_costs_the_mean_of_its_kinds():
+    kinds, shares = (split_plan.STATIC_RAYS, split_plan.BOTH_FIELDS), (0.75, 0.25)
+    static, both = (_split_step(kind) for kind in kinds)
+    mixed = _split_step(*kinds, shares=shares)
+    assert mixed.flops == pytest.approx(0.75 * static.flops + 0.25 * both.flops, abs=2)
+    mean_bytes = 0.75 * static.bytes.fused + 0.25 * both.bytes.fused
+    assert mixed.bytes.fused == pytest.approx(mean_bytes, abs=2)
 
 
 def test_published_network_has_the_published_params():
