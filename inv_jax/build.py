@@ -41,6 +41,21 @@ def shown_model(config: Config) -> Model:
     return net.part(split.STATIC) if is_part else net
 
 
+def whole_model(config: Config) -> Model:
+    """The model, to go on training what a run has stored.
+
+    Raises:
+      InvError: If the run has trained a part of it only.
+    """
+    net = model(config)
+    if shown_model(config) != net:
+        raise InvError(
+            "split.pretraining=True has trained the static field only; take a run that has "
+            "train.init_from of this one"
+        )
+    return net
+
+
 def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Params, Config]:
     """What the first frame starts from: random params, those of another run, or both, by role.
 

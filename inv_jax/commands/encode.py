@@ -55,7 +55,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
         playback.rig,
         record.provenance(playback.rig.fingerprint),
     )
-    gauge = make.gauge(codec, build.model(playback.config), playback.rig, first)
+    gauge = make.gauge(codec, build.shown_model(playback.config), playback.rig, first)
     try:
         with files.replacing(out) as temporary:
             writer = VideoWriter(

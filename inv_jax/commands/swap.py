@@ -68,7 +68,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     swaps = swaps_of(playback.source.params(base), values.swaps, values.density)
     refiner = None
     if values.refine_steps:
-        step = build.stepper(playback.config, build.model(playback.config), playback.devices)
+        step = build.stepper(playback.config, build.whole_model(playback.config), playback.devices)
         refiner = Refiner(step, playback.devices, stop)
     made = SwapSheet(playback, cam, base, out, stop)
     is_stopped = False

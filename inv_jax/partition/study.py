@@ -74,7 +74,7 @@ class Study:
         """Nothing is measured yet; `findings` grow while `run` does."""
         self._playback, self._effort, self._should_stop = playback, effort, should_stop
         self._findings = findings
-        model, devices = build.model(playback.config), playback.devices
+        model, devices = build.whole_model(playback.config), playback.devices
         self._probe = probe.Probe(
             model,
             devices,

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs import split as split_config
+from inv_jax import build
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.video import NeuralVideo
@@ -149,6 +151,16 @@ def test_stopped_within_frames_goes_on_with_the_same_bits(train, settings, split
 def test_settings_that_cannot_be_are_one_line(train, settings, changes, message, tmp_path):
     with pytest.raises(InvError, match=message):
         train(tmp_path, {**settings, **changes})
+
+
+@pytest.mark.parametrize("name", ["", "static"])
+def test_a_run_of_one_field_is_not_gone_on_with_as_if_it_had_both(name):
+    config = split_config.get_config(name)
+    if name == "static":
+        with pytest.raises(InvError, match="has trained the static field only"):
+            build.whole_model(config)
+    else:
+        assert build.whole_model(config) == build.shown_model(config) == build.model(config)
 
 
 def test_frames_may_be_left_out(train, capture, tmp_path):
