@@ -1,98 +1,96 @@
 r"""Steps of Split INV beside those of INV, on the same rays: what two fields cost.
 
     python scripts/bench_split.py                   # full size
+    python scripts/bench_split.py --setting=density
     python scripts/bench_split.py --width=64 --samples=32 --rays=512
 
-One JSON line per phase, `warmup` and `transfer`. `inv_seconds` is INV's step, `seconds` that of
-each kind of step of Split INV's phase, compiled alone, and of their `mixture`, the program that the
-trainer runs; all are timed in turn, medians over rounds. `ratio` is the mixture's time over INV's;
-in Structure Transfer it is to be `GOAL` at most. `kinds_ratio` is that of the kinds, weighed by how
-often they are taken: what the mixture would take without drawing.
+One JSON line per phase, `warmup` and `transfer`. `inv_seconds` is INV's step, `kinds` that of each
+kind of step of Split INV's phase, all in the program that the trainer runs, `shares` how often each
+is taken; INV and the kinds are timed in turn, medians over rounds. `ratio` is the mean over the
+kinds, by their shares, over INV's; in Structure Transfer it is to be `GOAL` at most. `flops_ratio`
+is what counted operations say.
 """
 
-import dataclasses
 import operator
 from typing import Any
 
 import jax
+import ml_collections
 from absl import app, flags, logging
 from benching import rows, setups
 
 from inv_jax import build, plans
-from inv_jax.cost import trial
-from inv_jax.train.mixture import PLAIN, Mixture
+from inv_jax.cost import count, trial
 from inv_jax.train.parallel import Devices
-from inv_jax.train.plan import Phase
 
 GOAL = 1.6  # most of `ratio`, in Structure Transfer
 
 _RAYS = flags.DEFINE_integer("rays", 1024, "Rays a step.")
 _PIXELS = flags.DEFINE_list("pixels", ["20", "254", "338"], "Cameras, height, width of a frame.")
-_BLEND = flags.DEFINE_string("blend", "softmax", "Rule of the blend.")
+_SETTING = flags.DEFINE_string("setting", "", "Of configs/split.py: '' or density.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of timing.")
-_STEPS = flags.DEFINE_integer(
-    "steps", 24, "Of the mixture in a dispatch; a quarter of it of kinds."
-)
+_STEPS = flags.DEFINE_integer("steps", 6, "Of each kind, in a dispatch.")
 
 
-def _phases(name: str, devices: Devices) -> tuple[Any, dict[str, Phase]]:
-    """The stepper of a model, and its phases by name."""
-    config = setups.config(
-        model__name=name,
-        model__blend=_BLEND.value,
-        train__rays_per_step=_RAYS.value,
-        train__freeze_frame=2,
-        train__init_from="any",  # the static field comes trained
-        train__init_roles=("static_structure", "static_color"),
-    )
-    found = plans.of(config).phases
-    stepper = build.stepper(config, build.model(config), devices)
-    return stepper, {phase.name: phase for phase in found}
+class _Model:
+    """INV or Split INV, and a phase of it, compiled."""
 
-
-def _row(name: str, devices: Devices) -> dict[str, Any]:
-    frame, cameras = devices.replicate(
-        trial.random_frame(*map(int, _PIXELS.value), has_regions=True)
-    )
-    inv_stepper, inv = _phases("nerf", devices)
-    stepper, split = _phases("split", devices)
-    phase = split[name]
-    plain = dataclasses.replace(frame, regions=None)
-    make = lambda *step, mixture=PLAIN: trial.Trial(*step, cameras, mixture)  # noqa: E731
-    trials = {
-        "inv": make(inv_stepper, devices, inv[name].roles, plain),
-        "mixture": make(stepper, devices, phase.roles, frame, mixture=phase.mixture),
-    }
-    for kind in phase.mixture.kinds:
-        trials[kind.name] = make(
-            stepper, devices, phase.roles, frame, mixture=Mixture(kinds=(kind,))
+    def __init__(
+        self, config: ml_collections.ConfigDict, phase: str, frame: Any, cameras: Any, devices: Any
+    ):
+        """Compiles the step of the phase of that name."""
+        net = build.model(config)
+        stepper = build.stepper(config, net, devices)
+        (found,) = (one for one in plans.of(config).phases if one.name == phase)
+        self.mixture, self.width = found.mixture, net.mlp.width
+        self.trial = trial.Trial(stepper, devices, found.roles, frame, cameras, found.mixture)
+        self.cost = count.step(
+            net,
+            rays=stepper.rays_per_step // stepper.num_devices,
+            rays_per_pass=stepper.rays_per_pass,
+            roles=found.roles,
+            itemsize=count.itemsize(net.precision),
+            mixture=found.mixture,
         )
-    counts = {key: _STEPS.value // (1 if key == "mixture" else 4) for key in trials}
-    times = rows.in_turn(
-        _ROUNDS.value,
-        **{key: lambda key=key: trials[key].seconds(counts[key]) for key in trials},
-    )
-    seconds = {key: found.median for key, found in times.items()}
-    kinds = [seconds[kind.name] for kind in phase.mixture.kinds]
-    weighed = sum(map(operator.mul, phase.mixture.shares(), kinds))
+
+
+def _row(phase: str, devices: Devices) -> dict[str, Any]:
+    host = trial.random_frame(*map(int, _PIXELS.value), has_regions=True)
+    frame, cameras = devices.replicate(host)
+    changes = {"train__rays_per_step": _RAYS.value, "train__freeze_frame": 2}
+    inv = _Model(setups.config(**changes), phase, frame.replace(regions=None), cameras, devices)
+    split = _Model(setups.split_config(_SETTING.value, **changes), phase, frame, cameras, devices)
+    rounds = [
+        (inv.trial.seconds(_STEPS.value), split.trial.kind_seconds(_STEPS.value))
+        for _ in range(_ROUNDS.value)
+    ]
+    inv_seconds = rows.Times.of([seconds for seconds, _ in rounds])
+    kinds = {
+        kind.name: rows.Times.of([seconds[kind.name] for _, seconds in rounds]).median
+        for kind in split.mixture.kinds
+    }
+    shares = split.mixture.shares()
+    mean = sum(map(operator.mul, shares, kinds.values()))
     return {
-        "phase": name,
-        "blend": _BLEND.value,
+        "phase": phase,
+        "setting": _SETTING.value,
         "rays": _RAYS.value,
-        "width": stepper.model.mlp.width,
-        "inv_seconds": seconds.pop("inv"),
-        "seconds": seconds,
-        "ratio": seconds["mixture"] / times["inv"].median,
-        "kinds_ratio": weighed / times["inv"].median,
-        "goal": GOAL if name == "transfer" else None,
-        "compile_seconds": {key: one.compile_seconds for key, one in trials.items()},
+        "width": split.width,
+        **inv_seconds.row("inv_seconds"),
+        "kinds": kinds,
+        "shares": dict(zip(kinds, shares, strict=True)),
+        "seconds": mean,
+        "ratio": mean / inv_seconds.median,
+        "flops_ratio": split.cost.flops / inv.cost.flops,
+        "goal": GOAL if phase == "transfer" else None,
+        "compile_seconds": {"inv": inv.trial.compile_seconds, "split": split.trial.compile_seconds},
     }
 
 
 def main(_: list[str]) -> None:
     devices = Devices()
-    for name in ("transfer", "warmup"):
-        rows.emit("split", devices, _row(name, devices))
+    for phase in ("transfer", "warmup"):
+        rows.emit("split", devices, _row(phase, devices))
         jax.clear_caches()
 
 

@@ -5,6 +5,7 @@ What the pixels show and what the params are does not matter to the time.
 
 import dataclasses
 import math
+import operator
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -153,13 +154,18 @@ class Trial:
         Args:
           num_steps: Of each kind.
         """
-        kinds, mean = self._mixture.kinds, 0.0
-        for one, share in enumerate(self._mixture.shares()):
+        seconds = self.kind_seconds(num_steps).values()
+        return sum(map(operator.mul, self._mixture.shares(), seconds))
+
+    def kind_seconds(self, num_steps: int) -> dict[str, float]:
+        """Seconds of one step of each kind, of so many in a dispatch of the same program."""
+        kinds, found = self._mixture.kinds, {}
+        for one, kind in enumerate(kinds):
             only = tuple(float(other == one) for other in range(len(kinds)))
             self._draw_from(Mixture(kinds, ((1.0, only),)))
-            mean += share * self.seconds(num_steps)
+            found[kind.name] = self.seconds(num_steps)
         self._draw_from(self._mixture)
-        return mean
+        return found
 
     def _draw_from(self, mixture: Mixture) -> None:
         """Changes the chances: these are data of the program, which stays as it is."""

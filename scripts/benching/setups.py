@@ -5,7 +5,7 @@ from typing import Any
 import ml_collections
 from absl import flags
 
-from configs import base, image2d
+from configs import base, image2d, split
 
 _WIDTH = flags.DEFINE_integer("width", 0, "Width of the network; 0: the config's.")
 _DEPTH = flags.DEFINE_integer("depth", 0, "Layers of its trunk; 0: the config's.")
@@ -29,6 +29,11 @@ def config(**changes: Any) -> ml_collections.ConfigDict:
     samples = _SAMPLES.value or made.model.coarse_samples
     made.model.update(coarse_samples=samples, fine_samples=samples)
     return _changed(made, changes)
+
+
+def split_config(name: str, **changes: Any) -> ml_collections.ConfigDict:
+    """The same of a setting of Split INV, of which the static field comes trained."""
+    return config(**split.table()[name], train__init_from="any", **changes)
 
 
 def image_config(**changes: Any) -> ml_collections.ConfigDict:

@@ -229,3 +229,15 @@ def test_bench_all_keeps_what_there_was_in_time(bench, tmp_path):
     table = (out / "table.md").read_text()
     assert done.stdout == table
     assert "bench_render.py" in table
+
+
+@pytest.mark.parametrize("setting", ["", "density"])
+def test_bench_split_weighs_the_kinds_of_both_phases(bench, setting):
+    flags = ("--rays=32", "--rounds=2", "--steps=2", f"--setting={setting}")
+    found = bench("bench_split", *_NETWORK, _FRAME, *flags)["split"]
+    assert [row["phase"] for row in found] == ["transfer", "warmup"]
+    for row in found:
+        assert sum(row["shares"].values()) == pytest.approx(1.0)
+        mean = sum(share * row["kinds"][kind] for kind, share in row["shares"].items())
+        assert row["ratio"] == pytest.approx(mean / row["inv_seconds"], rel=1e-3)
+        assert 1.0 < row["flops_ratio"] < 2.0
