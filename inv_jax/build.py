@@ -9,6 +9,7 @@ import ml_collections
 from absl import logging
 
 from inv_jax import captures, keeping, plans, record, sizing
+from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.data.capture import Capture
@@ -71,13 +72,16 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
     fresh = net.init(jax.random.fold_in(jax.random.key(c.seed), 0))
     if has_frames:
         return fresh, config
+    is_frozen = 0 < c.freeze_frame <= config.data.first_frame and not c.scratch
+    is_given = bool(c.init_from) and params_lib.COLOR in c.init_roles
+    if is_frozen and not is_given and not config.split.pretraining:
+        logging.warning(
+            "train.freeze_frame=%d freezes the color layers from the first frame on, as random as "
+            "they begin; to train them, set it behind data.first_frame=%d, or take them from "
+            "another run: train.init_from, with color among train.init_roles",
+            *(c.freeze_frame, config.data.first_frame),
+        )
     if not c.init_from:
-        if 0 < c.freeze_frame <= config.data.first_frame and not c.scratch:
-            logging.warning(
-                "train.freeze_frame=%d freezes the color layers from the first frame on, as random "
-                "as they begin; to train them, set it behind data.first_frame=%d",
-                *(c.freeze_frame, config.data.first_frame),
-            )
         return fresh, config
     params, frame = initial_lib.from_run(
         fresh, pathlib.Path(c.init_from), frame=c.init_frame, roles=c.init_roles
@@ -167,7 +171,7 @@ def trainer(
     devices = Devices()
     old, stored = devices.from_main(lambda: (record.read(workdir), FrameStore(workdir).frames()))
     config = captures.completed(record.definite(config, old), workdir, devices)
-    net = model(config)
+    net, shown = model(config), shown_model(config)
     training = plans.of(config)
     at_once = config.train.frames_at_once
     lanes.frames_per_device(at_once, training, devices)
@@ -184,12 +188,12 @@ def trainer(
     masks = _masks(config, training, shots, workdir, devices)
     video = None
     if video_codec is not None and devices.is_main:
-        video = keeping.broadcast(config, workdir, video_codec, net, shots, initial, should_stop)
+        video = keeping.broadcast(config, workdir, video_codec, shown, shots, initial, should_stop)
     if devices.is_main:
         passes = step.rays_per_pass
         record.write(config, workdir, devices, rays_per_pass=passes, capture=shots.fingerprint)
     _say(net, step, devices)
-    recorder, close = keeping.recorder(config, shown_model(config), shots, workdir, video, devices)
+    recorder, close = keeping.recorder(config, shown, shots, workdir, video, devices)
     made = Trainer(
         capture=shots,
         model=net,

@@ -33,7 +33,7 @@ def broadcast(
     params: Params,
     should_stop: Callable[[], bool],
 ) -> Broadcast:
-    """The neural video that a run writes to `workdir/video.inv` while it trains.
+    """The neural video that a run writes to `workdir/video.inv` while it trains; `net` is shown.
 
     Raises:
       InvError: If the codec cannot store such params, or a file cannot say what it holds.

@@ -5,7 +5,6 @@ from typing import Any
 
 import ml_collections
 
-from inv_jax import params as params_lib
 from inv_jax.eval import pictures
 from inv_jax.models import registry
 from inv_jax.train import plan, split_plan
@@ -30,10 +29,7 @@ def of(config: Config) -> Plan:
             f"train.update_pull={c.update_pull} pulls the params of frozen frames, and there are "
             "none; set train.freeze_frame, or train.update_pull=0.0"
         )
-    if c.equal_steps and not c.scratch:
-        raise InvError(
-            "train.equal_steps=True is for a baseline from scratch; set train.scratch=True too"
-        )
+    _check_equal_steps(config)
     _check_split(config)
     if c.scratch and not c.equal_steps:
         if c.freeze_frame:
@@ -55,30 +51,48 @@ def of(config: Config) -> Plan:
     return _split(config, incremental) if config.model.name == registry.SPLIT else incremental
 
 
-def _check_split(config: Config) -> None:
-    """Refuses settings of Split INV that would count for nothing."""
-    c = config.train
-    if c.equal_steps and config.data.frame_step != 1:
+def _check_equal_steps(config: Config) -> None:
+    """Refuses a baseline of equal steps that would have others."""
+    if not config.train.equal_steps:
+        return
+    if not config.train.scratch:
+        raise InvError(
+            "train.equal_steps=True is for a baseline from scratch; set train.scratch=True too"
+        )
+    if config.data.frame_step != 1:
         raise InvError(
             f"train.equal_steps=True and data.frame_step={config.data.frame_step}: steps of frames "
             "that are left out do not count; set data.frame_step=1"
         )
+
+
+def _check_split(config: Config) -> None:
+    """Refuses settings of Split INV that would count for nothing."""
+    c, is_split = config.train, config.model.name == registry.SPLIT
+    if is_split and c.scratch:
+        raise InvError(
+            f"train.scratch=True and model.name={registry.SPLIT!r}: every frame would train both "
+            "fields on all rays, without masks; for a baseline from scratch set model.name='nerf'"
+        )
     if not config.split.pretraining:
         return
-    if config.model.name != registry.SPLIT:
+    if not is_split:
         raise InvError(
             f"split.pretraining=True trains the static field of model.name={registry.SPLIT!r}, and "
             f"this is {config.model.name!r}"
         )
-    if c.scratch or c.update_pull:
+    if c.update_pull:
         raise InvError(
-            "split.pretraining=True goes from frame to frame and pulls at nothing; set "
-            "train.scratch=False and train.update_pull=0.0"
+            f"split.pretraining=True and train.update_pull={c.update_pull}: it pulls the params of "
+            "frozen frames, and there are none; set train.update_pull=0.0"
         )
 
 
 def _split(config: Config, incremental: Plan) -> Plan:
-    """The plan of a static and a dynamic field; see `split_plan`."""
+    """The plan of a static and a dynamic field; see `split_plan`.
+
+    Pre-training has one phase: `train.freeze_frame` and `train.warmup_steps` say nothing in it.
+    """
     c, shares = config.split, split_plan.Shares(**_fields(config.split, split_plan.Shares))
     if c.pretraining:
         return split_plan.pretraining(
@@ -86,8 +100,8 @@ def _split(config: Config, incremental: Plan) -> Plan:
             steps=config.train.steps,
             keep_optimizer=not config.train.reset_optimizer,
         )
-    has_static = bool(config.train.init_from) and params_lib.STATIC_COLOR in config.train.init_roles
-    return split_plan.with_shares(incremental, shares, has_static=has_static)
+    given = config.train.init_roles if config.train.init_from else ()
+    return split_plan.with_shares(incremental, shares, given=given)
 
 
 def emptiness(config: Config) -> Emptiness:

@@ -22,7 +22,6 @@ Config = ml_collections.ConfigDict
 # checked by itself.
 WITHOUT_EFFECT = (
     "data.path",
-    "data.masks",
     "data.num_frames",
     "train.rays_per_pass",
     "train.frames_at_once",

@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
 from inv_jax.cli import main as inv_jax
+from inv_jax.codec import bitstream
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.commands.info import part_rows
 from inv_jax.eval import measures, report
@@ -60,7 +61,8 @@ def neural(workdir: pathlib.Path, out: pathlib.Path, truth: Pictures) -> Iterato
         if inv_jax(["inv-jax", "encode", *flags_]):
             raise InvError(f"{path} could not be encoded")
         with NeuralVideo.open(path) as video:
-            color = sum(row["bytes"] for row in part_rows(video) if row["part"] == "COLR")
+            kinds = [kind.decode() for kind in bitstream.COLORS]
+            color = sum(row["bytes"] for row in part_rows(video) if row["part"] in kinds)
         yield {
             "kind": codec,
             "setting": value,

@@ -37,6 +37,18 @@ def test_a_run_from_before_a_field_existed_refuses_another_value(old_run):
         record.check_resume(config, old_run, record.read(old_run), Devices())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("masks", "other/{frame}{cam}.png"), ("mask_polarity", "static")]
+)
+def test_a_run_does_not_go_on_with_other_masks(old_run, name, value):
+    config = base.get_config()
+    config.data[name] = value
+    with pytest.raises(InvError, match=rf"data\.{name} \(.* there, {value[:6]}.*use another"):
+        record.check_resume(config, old_run, record.read(old_run), Devices())
+    config.data.update({name: base.get_config().data[name], "path": "/moved"})
+    record.check_resume(config, old_run, record.read(old_run), Devices())
+
+
 def test_a_field_that_is_not_known_to_be_younger_is_a_difference(old_run):
     path = old_run / "config.json"
     written = json.loads(path.read_text())

@@ -17,13 +17,19 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
     "META" once, first: JSON (UTF-8) through zlib, see `codec/header.py`
     "COLR" color params:  4  their id: number of the frame in which they trained
                           .. fpzip streams, see `codec/fpzip_codec.py`: one per leaf
+    "CDIF" the same, as what differs from a COLR part, its base (since version 2):
+                          4  their id
+                          4  id of the base, which stands before
+                          .. one bit per leaf of the layout, 1 if it is here: the first one is the
+                             lowest of the first byte; zeros fill the last byte
+                          .. fpzip streams, one per leaf that is here; the others are the base's
     "FRAM" a packet:      4  number of its first frame
                           4  how many frames
-                          4  id of their color params, whose part stands before
+                          4  id of their color params, whose part (COLR or CDIF) stands before
                           1  1 if it is a key, decoded without earlier packets, else 0
                           3  zeros
                           .. the codec's payload
-    "INDX" the index:     28 bytes for each COLR and FRAM part before it:
+    "INDX" the index:     28 bytes for each COLR, CDIF and FRAM part before it:
                           8  where the part begins, from the file's first byte
                           4  its kind
                           4  first frame, or the color's id
@@ -32,6 +38,8 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
                           4  1 for a key, else 0
     "TAIL" the end:       8  where the newest index begins
                           8  how many frames there are up to here
+
+A file of version 1 has no CDIF, and is otherwise the same; a writer goes on with it so.
 
 Frames ascend from packet to packet, and so do offsets in an index. A packet has payload bytes for
 each frame, see `least_bytes` in `codec/frames.py`.
@@ -47,79 +55,34 @@ skipped up to the next head whose crc is right, and count as damage.
 """
 
 import dataclasses
-import os
 import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
 
 from inv_jax.codec.base import CorruptError, Packet
+from inv_jax.codec.source import Source
 
 MAGIC = b"\x89INV\r\n\x1a\n"
-VERSION = (1, 0)
-META, COLOR, FRAME, INDEX, TAIL = b"META", b"COLR", b"FRAM", b"INDX", b"TAIL"
+VERSION = (2, 0)
+META, COLOR, COLOR_DIFF, FRAME, INDEX, TAIL = b"META", b"COLR", b"CDIF", b"FRAM", b"INDX", b"TAIL"
+COLORS = (COLOR, COLOR_DIFF)  # parts of color params
+
+_OLDEST = 1  # major version that is read
 
 _SIGNATURE = struct.Struct("<8sHH")
 _CRC = struct.Struct("<I")
 _HEAD = struct.Struct("<4sII")
 _PACKET = struct.Struct("<III?3x")
 _COLOR = struct.Struct("<I")
+_COLOR_DIFF = struct.Struct("<II")
 _ENTRY = struct.Struct("<Q4sIIII")
 _TAIL = struct.Struct("<QQ")
 SIGNATURE_BYTES = _SIGNATURE.size + _CRC.size
 HEAD_BYTES = _HEAD.size + _CRC.size
 TAIL_BYTES = HEAD_BYTES + _TAIL.size
 _SEARCH_BYTES = 1 << 16  # read at once when looking for the next head
-_ANY_KIND = re.compile(b"(?=%s)" % b"|".join((META, COLOR, FRAME, INDEX, TAIL)))
-
-
-class Source(Protocol):
-    """Bytes that can be read anywhere: a file, a URL, a test's bytes."""
-
-    def size(self) -> int:
-        """How many there are now; it may grow."""
-        ...
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset`; fewer where they end."""
-        ...
-
-    def close(self) -> None:
-        """Lets go of what they are read from; nothing is read afterwards."""
-        ...
-
-
-class FileSource:
-    """A file on disk, that may be growing."""
-
-    def __init__(self, path: str | os.PathLike):
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, closed by `close`
-
-    def size(self) -> int:
-        return os.fstat(self._file.fileno()).st_size
-
-    def read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._file.fileno(), size, offset)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class BytesSource:
-    """Bytes in memory."""
-
-    def __init__(self, data: bytes):
-        self._data = memoryview(data)
-
-    def size(self) -> int:
-        return len(self._data)
-
-    def read(self, offset: int, size: int) -> bytes:
-        return bytes(self._data[offset : offset + size])
-
-    def close(self) -> None:
-        pass
+_ANY_KIND = re.compile(b"(?=%s)" % b"|".join((META, *COLORS, FRAME, INDEX, TAIL)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +127,13 @@ def part(kind: bytes, payload: bytes) -> bytes:
 
 
 def color_part(color: int, payload: bytes) -> bytes:
-    """The part of color params."""
+    """The part of whole color params."""
     return part(COLOR, _COLOR.pack(color) + payload)
+
+
+def color_diff_part(color: int, base: int, payload: bytes) -> bytes:
+    """The part of color params that differ from a base."""
+    return part(COLOR_DIFF, _COLOR_DIFF.pack(color, base) + payload)
 
 
 def packet_part(packet: Packet, color: int) -> bytes:
@@ -184,8 +152,8 @@ def closing(entries: list[Entry], end: int) -> bytes:
 # Reading.
 
 
-def check_signature(source: Source) -> None:
-    """Raises what is wrong with the first bytes.
+def check_signature(source: Source) -> int:
+    """The major version; raises what is wrong with the first bytes.
 
     Raises:
       CorruptError: If this is no such file, or one of a version that is not known here.
@@ -197,13 +165,14 @@ def check_signature(source: Source) -> None:
     if _CRC.unpack(data[_SIGNATURE.size :])[0] != zlib.crc32(data[: _SIGNATURE.size]):
         raise CorruptError("the signature of the .inv file is damaged")
     _, major, minor = _SIGNATURE.unpack(data[: _SIGNATURE.size])
-    if major != VERSION[0]:
+    if not _OLDEST <= major <= VERSION[0]:
         raise CorruptError(
-            f"this .inv file has version {major}.{minor}, this program reads {VERSION[0]}.x; "
+            f"this .inv file has version {major}.{minor}, this program reads up to {VERSION[0]}.x; "
             "use a newer inv_jax"
             if major > VERSION[0]
             else f"this .inv file has version {major}.{minor}, which is not read any more"
         )
+    return major
 
 
 def read_head(source: Source, offset: int) -> Part | None:
@@ -275,15 +244,17 @@ def _next_part(source: Source, offset: int, size: int) -> Part | None:
     return None
 
 
-def parse_color(payload: bytes) -> tuple[int, bytes]:
-    """Id and streams of a color part.
+def parse_color(kind: bytes, payload: bytes) -> tuple[int, int | None, bytes]:
+    """Id of a color part, id of its base if it has one, and what follows.
 
     Raises:
       CorruptError: If it is too short.
     """
-    if len(payload) < _COLOR.size:
+    head = _COLOR_DIFF if kind == COLOR_DIFF else _COLOR
+    if len(payload) < head.size:
         raise CorruptError(f"a color part of {len(payload)} bytes")
-    return _COLOR.unpack(payload[: _COLOR.size])[0], payload[_COLOR.size :]
+    color, *base = head.unpack(payload[: head.size])
+    return color, base[0] if base else None, payload[head.size :]
 
 
 def parse_packet(payload: bytes) -> tuple[Packet, int]:
@@ -303,8 +274,8 @@ def parse_packet(payload: bytes) -> tuple[Packet, int]:
 def read_entry(source: Source, found: Part) -> Entry:
     """What the index says of a color or a packet, from the part itself (not checked yet)."""
     data = source.read(found.offset + HEAD_BYTES, min(found.size, _PACKET.size))
-    if found.kind == COLOR:
-        return Entry(found.offset, COLOR, parse_color(data)[0], 0, 0, False)
+    if found.kind in COLORS:
+        return Entry(found.offset, found.kind, parse_color(found.kind, data)[0], 0, 0, False)
     if len(data) < _PACKET.size:
         raise CorruptError(f"a packet of {len(data)} bytes")
     first, count, color, is_key = _PACKET.unpack(data)
@@ -330,7 +301,7 @@ def read_index(source: Source) -> tuple[list[Entry], int] | None:
     entries, end = [], SIGNATURE_BYTES + HEAD_BYTES
     for at, kind, *numbers, flags in _ENTRY.iter_unpack(read_payload(source, found)):
         entries.append(Entry(at, kind, *numbers, bool(flags & 1)))
-        if kind not in (COLOR, FRAME) or not end <= at < offset:
+        if kind not in (*COLORS, FRAME) or not end <= at < offset:
             raise CorruptError(f"the file's index leads to byte {at}, where no packet can be")
         end = at + HEAD_BYTES
     if sum(entry.count for entry in entries) != frames:

@@ -12,8 +12,9 @@ from absl import logging
 
 from inv_jax.codec import bitstream
 from inv_jax.codec.base import CorruptError, Layout
-from inv_jax.codec.bitstream import Entry, Source
+from inv_jax.codec.bitstream import Entry
 from inv_jax.codec.frames import least_bytes
+from inv_jax.codec.source import Source
 from inv_jax.types import InvError
 
 _MOST_DAMAGES = 1000  # that are kept, and logged
@@ -83,7 +84,7 @@ class Contents:
 
     def add(self, entry: Entry) -> None:
         """Takes the next color or packet; what cannot be right is noted instead."""
-        if entry.kind == bitstream.COLOR:
+        if entry.kind in bitstream.COLORS:
             self._add_color(entry)
             return
         if self._next is not None and entry.first != self._next:

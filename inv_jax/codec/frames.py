@@ -10,7 +10,7 @@ from inv_jax.codec.base import CorruptError, Decoder, Layout, Leaves, Packet
 from inv_jax.codec.header import Header
 from inv_jax.types import Params
 
-_LOSSLESS = 32
+LOSSLESS = 32
 
 
 def least_bytes(layout: Layout, frames: int = 1) -> int:
@@ -27,7 +27,7 @@ def pad(payload: bytes, size: int) -> bytes:
     return payload + bytes(max(0, size - len(payload)))
 
 
-def encode_color(color_layout: Layout, color: Leaves, precision: int = _LOSSLESS) -> bytes:
+def encode_color(color_layout: Layout, color: Leaves, precision: int = LOSSLESS) -> bytes:
     """Color params as fpzip streams, one per leaf.
 
     Args:

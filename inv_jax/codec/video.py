@@ -7,22 +7,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from inv_jax.codec import bitstream, header
+from inv_jax.codec import bitstream, colors, header
 from inv_jax.codec.base import CorruptError, Packet
-from inv_jax.codec.bitstream import Entry, FileSource, Source
+from inv_jax.codec.bitstream import Entry
+from inv_jax.codec.colors import ColorPart
 from inv_jax.codec.contents import Contents, Damage
-from inv_jax.codec.frames import FrameDecoder, assemble, decode_color
+from inv_jax.codec.frames import FrameDecoder, assemble
 from inv_jax.codec.header import Header
+from inv_jax.codec.source import FileSource, Source
 from inv_jax.types import InvError, Params
 
 SUFFIX = ".inv"
-_COLORS_KEPT = 2  # decoded color params, in memory
+_COLORS_KEPT = 2  # decoded color parts, in memory: the newest and its base
 
 
 class NeuralVideo:
     """Reads a video; a `FrameSource` (`player/player.py`).
 
     Attributes:
+      version: The format's major version that the file has.
       header: What the file says of itself.
       restarts: How often it was read anew, since its writer had cut what was seen of it.
     """
@@ -41,7 +44,7 @@ class NeuralVideo:
         self._seen = 0  # bytes there were when packets were looked for last
         self.restarts = 0
         with self._named():
-            bitstream.check_signature(source)
+            self.version = bitstream.check_signature(source)
             first = bitstream.read_head(source, bitstream.SIGNATURE_BYTES)
             if first is None or first.kind != bitstream.META:
                 raise CorruptError("its description is missing; was the file cut?")
@@ -72,9 +75,7 @@ class NeuralVideo:
         # A packet that cannot be decoded, as offsets of its group and itself, and why: nor can
         # those behind it in its group.
         self._failed: tuple[int, int, str] | None = None
-        self._colors: collections.OrderedDict[int, dict[str, np.ndarray]] = (
-            collections.OrderedDict()
-        )
+        self._colors: collections.OrderedDict[int, ColorPart] = collections.OrderedDict()
 
     @classmethod
     def open(cls, path: pathlib.Path) -> "NeuralVideo":
@@ -128,7 +129,7 @@ class NeuralVideo:
                 continue
             self._end, self._last = found.end, found
             self._is_closed = found.kind == bitstream.TAIL
-            if found.kind in (bitstream.COLOR, bitstream.FRAME):
+            if found.kind in (*bitstream.COLORS, bitstream.FRAME):
                 try:
                     self._contents.add(bitstream.read_entry(self._source, found))
                 except CorruptError as error:
@@ -243,11 +244,17 @@ class NeuralVideo:
         return CorruptError(f"{self._name}: {error}")
 
     def color(self, color: int) -> dict[str, np.ndarray]:
-        """The color params of an id, by path; the newest ones asked for are kept.
+        """The color params of an id, by path.
 
         Raises:
-          CorruptError: If they are missing or damaged.
+          CorruptError: If they, or those that they go back to, are missing or damaged.
         """
+        with self._named():
+            part = self._color_part(color)
+            return colors.join(part, None if part.base is None else self._color_part(part.base))
+
+    def _color_part(self, color: int) -> ColorPart:
+        """A decoded color part; the newest ones asked for are kept."""
         if color not in self._colors:
             self._colors[color] = self._read_color(color)
             if len(self._colors) > _COLORS_KEPT:
@@ -255,17 +262,17 @@ class NeuralVideo:
         self._colors.move_to_end(color)
         return self._colors[color]
 
-    def _read_color(self, color: int) -> dict[str, np.ndarray]:
-        with self._named():
-            if color not in self.colors:
-                raise CorruptError(f"color params {color} are missing")
-            found = bitstream.read_head(self._source, self.colors[color])
-            if found is None or found.kind != bitstream.COLOR:
-                raise CorruptError(f"color params {color} are not where the index says")
-            identity, payload = bitstream.parse_color(bitstream.read_payload(self._source, found))
-            if identity != color:
-                raise CorruptError(f"color params {color} say they are {identity}")
-            return decode_color(self.header.color_layout, payload)
+    def _read_color(self, color: int) -> ColorPart:
+        if color not in self.colors:
+            raise CorruptError(f"color params {color} are missing")
+        found = bitstream.read_head(self._source, self.colors[color])
+        if found is None or found.kind not in bitstream.COLORS:
+            raise CorruptError(f"color params {color} are not where the index says")
+        payload = bitstream.read_payload(self._source, found)
+        part = colors.parse(self.header.color_layout, found.kind, payload)
+        if part.color != color:
+            raise CorruptError(f"color params {color} say they are {part.color}")
+        return part
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:

@@ -4,15 +4,16 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 
 from inv_jax import params as params_lib
 from inv_jax.codec import bitstream, frames
-from inv_jax.codec.base import Codec, CorruptError, Gauge, Leaves, Packet
+from inv_jax.codec.base import Codec, CorruptError, Gauge, Packet
 from inv_jax.codec.bitstream import Entry
+from inv_jax.codec.colors import ColorEncoder, ColorPart
 from inv_jax.codec.header import Header
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.data import rig as rig_lib
@@ -51,10 +52,10 @@ class VideoWriter:
         if not 2 <= color_precision <= 32:
             raise InvError(f"codec.color_precision={color_precision}: fpzip takes 2 to 32 bits")
         self._path, self._header = path, header
-        self._precision, self._gauge = color_precision, gauge
+        self._gauge = gauge
         self._encoder = codec.encoder(header.layout, gauge)
         self._entries: list[Entry] = []
-        self._color: tuple[int, Leaves] | None = None  # id and leaves of the newest
+        self._colors = ColorEncoder(header.color_layout, color_precision)
         self._next: int | None = None
         self._end = self._packet_bytes = 0
         self._file: IO[bytes] | None = None
@@ -106,14 +107,14 @@ class VideoWriter:
         for path, leaf in params_lib.flatten(params).items():
             if not np.isfinite(leaf).all():
                 raise InvError(f"parameter {path} of frame {frame} is not finite; train it again")
-        if self._color is None or self._color[0] != color:
-            if self._color is not None:
-                self._write(self._encoder.finish())
-            self._write_color(color, params)
-            if self._gauge is not None:
-                structure = self._header.layout.pick(params)
-                self._gauge.show(frames.assemble(structure, self._color[1]))
         structure = self._header.layout.pick(params)
+        newest = self._colors.newest
+        if newest is None or newest.color != color:
+            if newest is not None:
+                self._write(self._encoder.finish())
+            newest = self._write_color(color, params)
+            if self._gauge is not None:
+                self._gauge.show(frames.assemble(structure, newest.leaves))
         self._next = frame + 1
         self._write(self._encoder.push(frame, structure))
         self._flush()
@@ -125,8 +126,8 @@ class VideoWriter:
         Raises:
           InvError: If the codec gives it only with later frames.
         """
-        assert self._color is not None, "push a frame before"
-        return frames.assemble(self._encoder.decoded(), self._color[1])
+        assert self._colors.newest is not None, "push a frame before"
+        return frames.assemble(self._encoder.decoded(), self._colors.newest.leaves)
 
     def abandon(self) -> None:
         """Closes the file as it is; a later writer goes on with it."""
@@ -146,26 +147,27 @@ class VideoWriter:
         finally:
             self.abandon()
 
-    def _write_color(self, color: int, params: Params) -> None:
-        layout = self._header.color_layout
-        leaves: Mapping[str, np.ndarray] = layout.pick(params)
-        payload = frames.encode_color(layout, leaves, self._precision)
-        if self._precision < 32:
-            leaves = frames.decode_color(layout, payload)
-        self._color = color, leaves
-        self._entries.append(Entry(self._end, bitstream.COLOR, color, 0, 0, False))
-        self._append(bitstream.color_part(color, payload))
+    def _write_color(self, color: int, params: Params) -> ColorPart:
+        newest, part = self._colors.push(color, params)
+        if part:
+            kind = part[: len(bitstream.COLOR)]
+            self._entries.append(Entry(self._end, kind, color, 0, 0, False))
+            self._append(part)
+        return newest
 
     def _write(self, packets: list[Packet]) -> None:
-        assert self._color is not None or not packets
+        newest = self._colors.newest
         for packet in packets:
+            assert newest is not None, "packets come behind a color"
             least = frames.least_bytes(self._header.layout, packet.count) if packet.is_key else 0
             padded = dataclasses.replace(packet, payload=frames.pad(packet.payload, least))
-            color = self._color[0]
             self._entries.append(
-                Entry(self._end, bitstream.FRAME, packet.first, packet.count, color, packet.is_key)
+                Entry(
+                    *(self._end, bitstream.FRAME, packet.first, packet.count),
+                    *(newest.color, packet.is_key),
+                )
             )
-            part = bitstream.packet_part(padded, color)
+            part = bitstream.packet_part(padded, newest.color)
             self._packet_bytes += len(part)
             self._append(part)
 
@@ -200,6 +202,7 @@ class VideoWriter:
 
     def _take(self, video: NeuralVideo, before: int, codec: Codec) -> None:
         _check_same(self._path, video.header, self._header)
+        self._colors.only_whole = video.version == 1  # which knows no others
         try:
             kept = self._kept(video, before, codec)
         except CorruptError as error:
@@ -215,12 +218,20 @@ class VideoWriter:
             last = self._entries[-1]
             self._next = last.first + last.count
             self._encoder.resume(packets)
-            self._color = last.color, video.color(last.color)
+            self._go_on_with_color(video, last.color)
             if self._gauge is not None:
                 self._gauge.show(self.decoded())
         newest = video.frames()[-1:]
         is_all = bool(newest) and self._next == newest[0] + 1
         self._is_whole = video.is_closed and codec.is_lag_free and is_all
+
+    def _go_on_with_color(self, video: NeuralVideo, color: int) -> None:
+        ids = [entry.first for entry in self._entries if entry.kind in bitstream.COLORS]
+        wholes = [entry.first for entry in self._entries if entry.kind == bitstream.COLOR]
+        if not wholes:
+            raise CorruptError(f"{self._path}: there are no whole color params")
+        newest, base = (ColorPart(id, None, video.color(id)) for id in (color, wholes[-1]))
+        self._colors.resume(set(ids), newest, base)
 
     def _kept(self, video: NeuralVideo, before: int, codec: Codec) -> list[Entry]:
         """Colors and packets that stay, each checked whole; sets where they end."""
@@ -232,9 +243,8 @@ class VideoWriter:
             payload = bitstream.read_payload(video.source, found)
             if found.kind == bitstream.META:
                 ends.append((0, found.end))
-            elif found.kind == bitstream.COLOR:
-                color, _ = bitstream.parse_color(payload)
-                entries.append(Entry(found.offset, bitstream.COLOR, color, 0, 0, False))
+            elif found.kind in bitstream.COLORS:
+                entries.append(bitstream.read_entry(video.source, found))
             elif found.kind == bitstream.FRAME:
                 packet, color = bitstream.parse_packet(payload)
                 if packet.first + packet.count > before:

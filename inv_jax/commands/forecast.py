@@ -71,7 +71,9 @@ class Forecast:
         c = config.data
         self._size = sizing.planned_frame(config)
         self._frames = range(
-            c.first_frame, c.first_frame + (c.num_frames or c.procedural.num_frames)
+            c.first_frame,
+            c.first_frame + (c.num_frames or c.procedural.num_frames),
+            max(c.frame_step, 1),  # what it may not be is said where the capture is opened
         )
         self._missing = self._masks = ""
         try:
@@ -223,22 +225,20 @@ class Forecast:
 
     def disk_rows(self) -> Iterable[Row]:
         """Bytes of a frame and of the run, and whether there is room."""
-        phases = self._phases()
-        trained = [one.phase.roles for one in phases]
+        trained = [self._plan.phase(frame).roles for frame in self._frames]
         stored = disk.of_run(
             self._model,
-            roles=max(trained, key=len),
+            trained=trained,
             view_pixels=self._size[1] * self._size[2],
             saves_within=self._config.train.save_every > 0,
             frames_at_once=self._config.train.frames_at_once,
         )
         shared = set(params_lib.SHARED)
-        coloring = sum(one.frames for one in phases if shared & set(one.phase.roles))
-        coloring = max(coloring, 1)  # the first frame holds them in any case
+        coloring = 1 + sum(not shared.isdisjoint(roles) for roles in trained[1:])
         yield "structure", f"{words.size(stored.frame)} a frame"
-        yield "color", f"{words.size(stored.color)} in each of {coloring} frames"
+        yield "color", f"{words.size(stored.color)} in {coloring} frames"
         yield "pictures", f"about {words.size(stored.pictures)} a frame"
-        total, free = stored.run(len(self._frames), coloring), free_bytes(self._workdir)
+        total, free = stored.run(len(self._frames)), free_bytes(self._workdir)
         room = "there is room" if total <= free else f"NO ROOM for {words.size(total - free)}"
         yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
 

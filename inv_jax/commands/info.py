@@ -90,8 +90,9 @@ def part_rows(video: NeuralVideo) -> list[dict[str, Any]]:
     rows = []
     for name, parts in sizes.items():
         kind, _, which = name.partition(", ")
-        layout = header.color_layout if kind == "COLR" else header.layout
-        frames = counts.get(which, len(parts) if kind == "COLR" else 0)
+        is_color = kind.encode() in bitstream.COLORS
+        layout = header.color_layout if is_color else header.layout
+        frames = counts.get(which, len(parts) if is_color else 0)
         bits = bits_per_param(sum(parts), layout, frames) if frames else None
         rows.append(
             {"part": name, "parts": len(parts), "bytes": sum(parts), "bits_per_param": bits}

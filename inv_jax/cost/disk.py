@@ -1,6 +1,8 @@
 """Bytes of a run on disk, from the params that it stores."""
 
 import dataclasses
+from collections import Counter
+from collections.abc import Iterable
 
 from inv_jax import params as params_lib
 from inv_jax.cost import count
@@ -19,19 +21,19 @@ class Disk:
     """Bytes on disk."""
 
     frame: int  # of each frame: its structure and what is noted of it
-    color: int  # the shared layers, in frames that train them, and once for those that follow
+    color: int  # the shared layers: all of them in the first frame, then those that train
     pictures: int  # of each frame
     newest: int  # once: optimizer of the newest frame, newest states within frames
 
-    def run(self, frames: int, color_frames: int) -> int:
-        """Bytes of a run of so many frames, of which so many store their color layers."""
-        return frames * (self.frame + self.pictures) + color_frames * self.color + self.newest
+    def run(self, frames: int) -> int:
+        """Bytes of a run of so many frames."""
+        return frames * (self.frame + self.pictures) + self.color + self.newest
 
 
 def of_run(
     model: Model,
     *,
-    roles: tuple[str, ...],
+    trained: Iterable[tuple[str, ...]],
     view_pixels: int,
     saves_within: bool,
     frames_at_once: int = 1,
@@ -40,19 +42,23 @@ def of_run(
 
     Args:
       model: The model.
-      roles: Roles that train in its longest phase: what the optimizer has moments of.
+      trained: Roles that train, of each frame. What the optimizer has moments of are the most.
       view_pixels: Pixels of a camera.
       saves_within: Whether states within a frame are stored.
       frames_at_once: Frames in training, each with its state.
     """
+    trained = list(trained)
+    roles = max(trained, key=len)
     structure = _folder(model, (params_lib.STRUCTURE,))
-    color = _folder(model, params_lib.SHARED)
+    shared = _folder(model, params_lib.SHARED)
+    later = Counter(tuple(role for role in params_lib.SHARED if role in one) for one in trained[1:])
+    color = shared + sum(_folder(model, stored) * frames for stored, frames in later.items())
     moments = round(
         2 * 4 * count.num_params(model, roles) * _PACKED_MOMENTS
         + _FOLDER_BYTES
         + 2 * _num_leaves(model, roles) * _LEAF_BYTES
     )
-    within = frames_at_once * (structure + color + moments) if saves_within else 0
+    within = frames_at_once * (structure + shared + moments) if saves_within else 0
     return Disk(
         frame=structure + _FRAME_BYTES,
         color=color,

@@ -127,13 +127,6 @@ class Masks:
 
         list(self._pool.map(check, [(frame, cam) for frame in frames for cam in cams]))
 
-    def still_frames(self, frames: Iterable[int], cams: Sequence[int]) -> list[int]:
-        """Those of the frames whose masks are empty in all of the cameras: nothing moves there.
-
-        Every mask is read, as `load` does.
-        """
-        return [frame for frame in frames if not self.load(frame, cams).any()]
-
     def name(self, frame: int, cam: int) -> str:
         """What to call a mask in messages."""
         return f"mask of frame {frame}, {self.camera_names[cam]}"

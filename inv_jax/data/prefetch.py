@@ -17,6 +17,8 @@ from inv_jax.data.masks import Masks
 from inv_jax.sampling import rays
 from inv_jax.types import Frame, Regions
 
+_FEW = 8  # a batch that meets each pixel as often, on average, is worth a word
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -42,6 +44,7 @@ def frames_ahead(
     shown_cam: int,
     place: Callable[[Frame], Any],
     masks: Masks | None = None,
+    rays_per_step: int = 0,
     ahead: int = 1,
 ) -> Iterator[Prepared]:
     """Prepares the given frames in order, ahead of the reader.
@@ -55,6 +58,7 @@ def frames_ahead(
       shown_cam: Camera whose image stays on the host.
       place: Sends the images of the training cameras to the devices.
       masks: Sort their pixels into regions; None: nobody asks for these.
+      rays_per_step: Of a batch; where far fewer pixels move, a warning says so.
       ahead: How many frames are prepared while the reader has one.
 
     Raises:
@@ -68,7 +72,7 @@ def frames_ahead(
         frame = capture.load(number, cams)
         images = np.asarray(frame.images)
         shown = images[cams.index(shown_cam)].copy()
-        regions = None if masks is None else _regions(masks, number, train_cams)
+        regions = None if masks is None else _regions(masks, number, train_cams, rays_per_step)
         placed = place(frame.replace(images=images[: len(train_cams)], regions=regions))
         return jax.block_until_ready(placed), shown
 
@@ -95,9 +99,23 @@ def frames_ahead(
                 future.cancel()
 
 
-def _regions(masks: Masks, number: int, cams: Sequence[int]) -> Regions:
-    """The regions of a frame. One in which nothing moves is trained as if all of it did."""
+def _regions(masks: Masks, number: int, cams: Sequence[int], rays_per_step: int) -> Regions:
+    """The regions of a frame.
+
+    Where nothing moves, steps on dynamic rays draw from all pixels, which stay static; where few
+    pixels do, such steps see each of them many times.
+    """
     is_dynamic = masks.to_train(number, cams)
-    if not is_dynamic.any():
-        logging.warning("frame %d: the masks show nothing that moves; all rays count", number)
+    moving = int(is_dynamic.sum())
+    if not moving:
+        logging.warning(
+            "frame %d: the masks show nothing that moves; steps on what moves see all pixels",
+            number,
+        )
+    elif moving < rays_per_step / _FEW:
+        logging.warning(
+            "frame %d: the masks show %d pixels that move, and a step on what moves has %d rays: "
+            "each of them over and over",
+            *(number, moving, rays_per_step),
+        )
     return rays.regions(is_dynamic)

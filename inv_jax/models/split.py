@@ -9,6 +9,7 @@ static field have roles of their own (`params.STATIC_ROLES`): once frozen it is 
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
@@ -48,15 +49,7 @@ class SplitNerf(Nerf):
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Fresh params of both fields."""
-        params: Params = {}
-        for field, field_key in zip((STATIC, DYNAMIC), jax.random.split(key), strict=True):
-            levels = super().init(field_key)
-            for level in _LEVELS:
-                params[f"{field}_{level}"] = {
-                    _STATIC_ROLE[role] if field == STATIC else role: layers
-                    for role, layers in levels[level].items()
-                }
-        return params
+        return _both_fields(super().init, key)
 
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`: of a step that renders both fields."""
@@ -115,6 +108,10 @@ class SplitNerf(Nerf):
 class _StaticField(Nerf):
     """The static field of a `SplitNerf`; it takes the params of both."""
 
+    def init(self, key: PRNGKeyArray) -> Params:
+        """The same params as of the whole model."""
+        return _both_fields(super().init, key)
+
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`; the roles are those of the whole model."""
         return super().work(_static_roles(roles))
@@ -129,6 +126,19 @@ class _StaticField(Nerf):
     ) -> Rendering:
         network = _network(params, STATIC, level)
         return super()._render({level: network}, level, rays, distances, noise_keys)
+
+
+def _both_fields(init: Callable[[PRNGKeyArray], Params], key: PRNGKeyArray) -> Params:
+    """Params of both fields, each begun as a plain NeRF's."""
+    params: Params = {}
+    for field, field_key in zip((STATIC, DYNAMIC), jax.random.split(key), strict=True):
+        levels = init(field_key)
+        for level in _LEVELS:
+            params[f"{field}_{level}"] = {
+                _STATIC_ROLE[role] if field == STATIC else role: layers
+                for role, layers in levels[level].items()
+            }
+    return params
 
 
 def _static_roles(roles: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Two fields in one space, static and dynamic: one density and one color at each sample.
 
-`raw` are densities before the ReLU, `rgb` colors in [0, 1]; each is (static, dynamic).
+`raw` are densities before their activation, `rgb` colors in [0, 1]; each is (static, dynamic).
 """
 
 from collections.abc import Callable, Mapping

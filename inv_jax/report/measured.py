@@ -30,7 +30,7 @@ from inv_jax.types import InvError
 Picture = UInt8[np.ndarray, "h w 3"]
 Scores = dict[str, float | None]
 
-_VERSION = "1"  # of what a number means; another one forgets all that was kept
+_VERSION = "2"  # of what a number means; another one forgets all that was kept
 _SAVE_SECONDS = 20.0
 
 

@@ -130,7 +130,9 @@ def _read_workdir(path: pathlib.Path, name: str, number: int) -> Run:
             frame_bytes[frame] = row["structure_bytes"]
     if not frames and not rows:
         raise InvError(f"{path} has no trained frames yet; train it first")
-    there, wanted = len({*frames, *rows}), found["config"]["data"].get("num_frames", 0)
+    data = found["config"]["data"]
+    there = len({*frames, *rows})
+    wanted = len(range(0, data.get("num_frames", 0), data["frame_step"]))
     return Run(
         path=path,
         name=name,

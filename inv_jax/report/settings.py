@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from inv_jax import record
+from inv_jax.models import registry
 from inv_jax.report.runs import Run
 
 ABSENT = "-"
@@ -35,7 +36,9 @@ def effective(run: Run) -> dict[str, Any]:
         unused += ["split.", "model.blend", "data.mask"]
     if not is_scratch(run):
         unused.append("train.equal_steps")
-        if not fields.get("train.freeze_frame"):
+        if is_pretraining(run):
+            unused += ["train.warmup_steps", "train.freeze_frame"]
+        elif not fields.get("train.freeze_frame"):
             unused.append("train.steps")
     elif not has_all_steps(run):  # then no frame knows which was the first
         unused += ["train.warmup_steps", "train.freeze_frame", "train.reset_optimizer"]
@@ -105,8 +108,7 @@ def plan(run: Run) -> str:
     if never_freezes(run):
         kind = "incremental, never frozen"
     if _is_split(run):
-        is_alone = run.config.get("split", {}).get("pretraining")
-        kind = "a static field" if is_alone else f"static and dynamic field, {kind}"
+        kind = "a static field" if is_pretraining(run) else f"static and dynamic field, {kind}"
     return kind if steps is None else f"{kind}, {steps:,} steps a frame"
 
 
@@ -122,7 +124,13 @@ def has_all_steps(run: Run) -> bool:
 
 def never_freezes(run: Run) -> bool:
     """Whether it goes from frame to frame with all params in training: all frames are Warm-Up."""
-    return not is_scratch(run) and not run.config.get("train", {}).get("freeze_frame")
+    has_no_end = not run.config.get("train", {}).get("freeze_frame")
+    return has_no_end and not is_scratch(run) and not is_pretraining(run)
+
+
+def is_pretraining(run: Run) -> bool:
+    """Whether it trains a static field alone, in `train.steps` of every frame."""
+    return _is_split(run) and bool(run.config.get("split", {}).get("pretraining"))
 
 
 def steps_a_frame(run: Run) -> int | None:
@@ -152,7 +160,7 @@ def text(value: Any) -> str:
 
 def _is_split(run: Run) -> bool:
     """Whether its picture is a blend of a static and a dynamic field."""
-    return run.config.get("model", {}).get("name") == "split"
+    return run.config.get("model", {}).get("name") == registry.SPLIT
 
 
 def _is_place(name: str) -> bool:

@@ -78,11 +78,16 @@ class Level:
         return self._part(bitstream.SIGNATURE_BYTES, bitstream.META)
 
     def color(self, color: int) -> bytes:
-        """The COLR part of an id."""
+        """The color part of an id, COLR or CDIF."""
         offset = self.video.colors[color]
-        part = self._part(offset, bitstream.COLOR)
+        part = self._part(offset, *bitstream.COLORS)
         self._given[bitstream.COLOR, color] = self._crc(offset)
         return part
+
+    def base(self, color: int) -> int | None:
+        """The id of the color part that an id's goes back to; None if it is whole."""
+        found, payload = self._read(self.video.colors[color], *bitstream.COLORS)
+        return bitstream.parse_color(found.kind, payload)[1]
 
     def frames(self, entries: Sequence[Entry]) -> bytes:
         """The FRAM parts of packets."""
@@ -108,11 +113,15 @@ class Level:
         found = bitstream.read_head(self.video.source, offset)
         return None if found is None else found.crc
 
-    def _part(self, offset: int, kind: bytes) -> bytes:
+    def _part(self, offset: int, *kinds: bytes) -> bytes:
+        found, payload = self._read(offset, *kinds)
+        return bitstream.part(found.kind, payload)
+
+    def _read(self, offset: int, *kinds: bytes) -> tuple[bitstream.Part, bytes]:
         found = bitstream.read_head(self.video.source, offset)
-        if found is None or found.kind != kind:
+        if found is None or found.kind not in kinds:
             raise InvError(f"{self.path} is damaged at byte {offset}; encode it again")
-        return bitstream.part(kind, bitstream.read_payload(self.video.source, found))
+        return found, bitstream.read_payload(self.video.source, found)
 
 
 def cuts(

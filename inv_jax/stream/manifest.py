@@ -7,12 +7,13 @@ A published video is a folder, which any web server can serve:
 
 A file's name is the SHA-256 of its content, so it never changes and may be cached forever; and
 since the manifest names files by nothing else, it cannot lead out of its folder. Segments are
-FRAM parts; META and each COLR stand in files of their own, one file for levels that share it.
+FRAM parts; META and each COLR or CDIF stand in files of their own, one file for levels that share
+it.
 
 The manifest is JSON:
 
     format       "inv-stream"
-    version      1; a reader refuses those it does not know
+    version      2; a reader refuses those it does not know; 1 is the same without CDIF parts
     sha256       of the manifest's own text, with 64 zeros in this place
     sequence     grows with every change
     ended        true: nothing follows
@@ -28,7 +29,8 @@ The manifest is JSON:
         first      number of the first frame
         frames     how many
         is_key     true: decoded without the segments before it, on every level
-        files      one for each level: {sha256, bytes, colors}, the last being color ids
+        files      one for each level: {sha256, bytes, colors}, the last being the ids of the
+                   color parts that it takes: those of its packets, and their bases
 
 All levels have the same segments, so that one can change between them at any key. Frames that
 are in no segment are missing, or left the window of a stream without an end.
@@ -47,7 +49,8 @@ from inv_jax.codec.base import CorruptError
 NAME = "manifest.json"
 SUFFIX = ".parts"
 FORMAT = "inv-stream"
-VERSION = 1
+VERSION = 2
+_OLDEST = 1  # version that is read
 MOST_BYTES = 1 << 24  # of a manifest
 
 _MOST_FILE_BYTES = 1 << 30
@@ -96,7 +99,7 @@ class SegmentFile:
     """A segment at one level."""
 
     ref: FileRef
-    colors: tuple[int, ...]  # ids that its packets have
+    colors: tuple[int, ...]  # ids that its packets have, and those of their bases
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,9 +178,9 @@ def _check_kind(fields: dict[str, Any]) -> None:
     if fields.get("format") != FORMAT:
         raise CorruptError("this JSON is not the manifest of a published neural video")
     version = _whole(fields["version"])
-    if version != VERSION:
+    if not _OLDEST <= version <= VERSION:
         raise CorruptError(
-            f"this manifest has version {version}, this program reads {VERSION}; use a newer "
+            f"this manifest has version {version}, this program reads up to {VERSION}; use a newer "
             "inv_jax"
             if version > VERSION
             else f"this manifest has version {version}, which was never in use"

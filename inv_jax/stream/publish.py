@@ -108,7 +108,7 @@ class Publisher:
         made = []
         for place, level in enumerate(self._levels):
             inside = _between(entries[place], begin, end)
-            colors = tuple(dict.fromkeys(entry.color for entry in inside))
+            colors = _needed(level, dict.fromkeys(entry.color for entry in inside))
             for color in colors:
                 if color not in self._colors[place]:
                     self._colors[place][color] = self._store(level.color(color))
@@ -214,6 +214,12 @@ class Publisher:
                     f"{level.path} no longer holds the frames {newest.first} to {newest.end - 1} "
                     f"that {self._folder} has of it; choose another --out"
                 )
+
+
+def _needed(level: Level, colors: Iterable[int]) -> tuple[int, ...]:
+    """These color ids, each behind the base that its part goes back to."""
+    pairs = ((level.base(color), color) for color in colors)
+    return tuple(dict.fromkeys(id for pair in pairs for id in pair if id is not None))
 
 
 def _between(entries: Sequence[Entry], begin: int, end: int) -> Sequence[Entry]:

@@ -5,7 +5,7 @@ import re
 
 from absl import logging
 
-from inv_jax.codec.bitstream import BytesSource, Source
+from inv_jax.codec.source import BytesSource, Source
 from inv_jax.stream.web import Answer, FetchError, Web
 from inv_jax.types import InvError
 
@@ -17,7 +17,7 @@ _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
 class RangeSource:
-    """Bytes of a file behind an address; a `Source` (`codec/bitstream.py`)."""
+    """Bytes of a file behind an address; a `Source` (`codec/source.py`)."""
 
     def __init__(self, web: Web, url: str, size: int):
         """See `open_url`."""

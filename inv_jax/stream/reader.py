@@ -2,23 +2,24 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from inv_jax.codec import bitstream
+from inv_jax.codec import bitstream, colors
 from inv_jax.codec import header as header_lib
 from inv_jax.codec.base import CorruptError, Layout, Packet
-from inv_jax.codec.bitstream import BytesSource
-from inv_jax.codec.frames import FrameDecoder, assemble, decode_color
+from inv_jax.codec.colors import ColorPart
+from inv_jax.codec.frames import FrameDecoder, assemble
 from inv_jax.codec.header import Header
+from inv_jax.codec.source import BytesSource
 from inv_jax.stream import levels as levels_lib
 from inv_jax.stream import place as place_lib
 from inv_jax.stream.manifest import FileRef, Level, Manifest, Segment, SegmentFile
 from inv_jax.stream.place import Place
 from inv_jax.types import InvError, Params
 
-_COLORS_KEPT = 2  # decoded color params, in memory
+_COLORS_KEPT = 2  # decoded color parts, in memory: the newest and its base
 _MOST_META = 1 << 22  # bytes
 _SLACK = 2  # a codec makes params no larger than so many times their float32
 _PART_SLACK = 1 << 16  # bytes beside, for each frame
@@ -50,7 +51,7 @@ def read_header(place: Place, manifest: Manifest, level: int, first: Header | No
     parts = _parts(place_lib.read_file(place, described.meta), bitstream.META)
     if len(parts) != 1:
         raise CorruptError(f"level {described.name} has {len(parts)} descriptions")
-    header = header_lib.load(parts[0])
+    header = header_lib.load(parts[0][1])
     if header.frame_rate != manifest.frame_rate:
         raise CorruptError(
             f"level {described.name}: {header.frame_rate} frames per second, the manifest says "
@@ -70,15 +71,27 @@ class Colors:
     def __init__(self, place: Place, layout: Layout):
         """Fetches nothing yet; `layout` is that of the color params."""
         self._place, self._layout = place, layout
-        self._kept: collections.OrderedDict[str, dict[str, np.ndarray]] = collections.OrderedDict()
+        self._kept: collections.OrderedDict[str, ColorPart] = collections.OrderedDict()
 
-    def get(self, color: int, ref: FileRef) -> dict[str, np.ndarray]:
+    def get(self, color: int, refs: Mapping[int, FileRef]) -> dict[str, np.ndarray]:
         """The color params with an id, by path.
+
+        Args:
+          color: The id.
+          refs: Where the color parts of a segment are, by id.
 
         Raises:
           CorruptError: If the file does not hold them.
           FetchError: If it cannot be fetched.
         """
+        part = self._part(color, refs[color])
+        if part.base is None:
+            return colors.join(part, None)
+        if part.base not in refs:
+            raise CorruptError(f"color params {color} go back to {part.base}, which are not named")
+        return colors.join(part, self._part(part.base, refs[part.base]))
+
+    def _part(self, color: int, ref: FileRef) -> ColorPart:
         if ref.sha256 not in self._kept:
             self._kept[ref.sha256] = self._read(color, ref)
             while len(self._kept) > _COLORS_KEPT:
@@ -86,14 +99,13 @@ class Colors:
         self._kept.move_to_end(ref.sha256)
         return self._kept[ref.sha256]
 
-    def _read(self, color: int, ref: FileRef) -> dict[str, np.ndarray]:
+    def _read(self, color: int, ref: FileRef) -> ColorPart:
         if ref.num_bytes > 4 * _SLACK * self._layout.size + _PART_SLACK:
             raise CorruptError(f"{ref.num_bytes} bytes for {self._layout.size} color params")
-        parts = _parts(place_lib.read_file(self._place, ref), bitstream.COLOR)
-        found = [bitstream.parse_color(payload) for payload in parts]
-        if [identity for identity, _ in found] != [color]:
+        (kind, payload), *more = _parts(place_lib.read_file(self._place, ref), *bitstream.COLORS)
+        if more or bitstream.parse_color(kind, payload)[0] != color:
             raise CorruptError(f"color params {color} are not in their file")
-        return decode_color(self._layout, found[0][1])
+        return colors.parse(self._layout, kind, payload)
 
 
 class LevelReader:
@@ -123,13 +135,14 @@ class LevelReader:
                 f"{file.ref.num_bytes} bytes for {segment.frames} frames of "
                 f"{self._header.layout.size} params"
             )
-        colors = {id: self._colors.get(id, level.colors[id]) for id in sorted(set(file.colors))}
+        refs = {id: level.colors[id] for id in sorted(set(file.colors))}
+        found = {id: self._colors.get(id, refs) for id in refs}
         packets, at = [], segment.first
-        for payload in _parts(place_lib.read_file(self._place, file.ref), bitstream.FRAME):
+        for _, payload in _parts(place_lib.read_file(self._place, file.ref), bitstream.FRAME):
             packet, color = bitstream.parse_packet(payload)
-            if packet.first != at or color not in colors:
+            if packet.first != at or color not in found:
                 raise CorruptError(f"frame {at} is not where the manifest says")
-            packets.append((packet, colors[color]))
+            packets.append((packet, found[color]))
             at += packet.count
         if at != segment.end or packets[0][0].is_key < segment.is_key:
             raise CorruptError(f"the segment of frame {segment.first} is another one")
@@ -148,18 +161,19 @@ class LevelReader:
         self.next_frame = last.first + last.count
 
 
-def _parts(data: bytes, kind: bytes) -> list[bytes]:
-    """Payloads of a file that holds parts of one kind, and nothing else.
+def _parts(data: bytes, *kinds: bytes) -> list[tuple[bytes, bytes]]:
+    """Kinds and payloads of a file that holds parts of some kinds, and nothing else.
 
     Raises:
       CorruptError: If it holds anything else.
     """
-    source, payloads, end = BytesSource(data), [], 0
+    source, made, end = BytesSource(data), [], 0
+    wanted = " or ".join(kind.decode() for kind in kinds)
     for found in bitstream.parts(source, 0):
-        if isinstance(found, range) or found.kind != kind:
-            raise CorruptError(f"bytes that are no {kind.decode()} part")
-        payloads.append(bitstream.read_payload(source, found))
+        if isinstance(found, range) or found.kind not in kinds:
+            raise CorruptError(f"bytes that are no {wanted} part")
+        made.append((found.kind, bitstream.read_payload(source, found)))
         end = found.end
-    if end != len(data) or not payloads:
-        raise CorruptError(f"{len(data) - end} bytes that are no {kind.decode()} part")
-    return payloads
+    if end != len(data) or not made:
+        raise CorruptError(f"{len(data) - end} bytes that are no {wanted} part")
+    return made

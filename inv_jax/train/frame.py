@@ -83,7 +83,11 @@ class FrameInTraining:
         }
 
     def notes(self, state: TrainState, rays_per_step: int) -> dict[str, Any]:
-        """What is stored with its params when it is done, and in its row."""
+        """What is stored with its params when it is done, and in its row.
+
+        Loss and `train_psnr` are running means over the rays that the last steps drew, not over
+        all pixels: of Split INV more of them are of what moves, which is harder.
+        """
         steps_per_second = self.phase.steps / self.seconds
         return {
             "frame": self.number,

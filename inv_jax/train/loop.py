@@ -2,8 +2,7 @@
 
 For each frame: params and optimizer state from where the plan says, steps in dispatches of about
 a second, a state within each frame now and then. What becomes of a trained frame is the recorder's
-business, and the next frame's images are there already, so that the devices go from one frame's
-last step to the next one's first with hardly a pause.
+business, and the next frame's images are there already: between frames devices hardly pause.
 
 As many frames are in training as there are lanes (`lanes.py`), usually one. They begin and are
 handed over in the order of the video, each at its own time.
@@ -127,6 +126,7 @@ class Trainer:
             shown_cam=self._recorder.evaluator.cam,
             place=self._lanes.place,
             masks=self._masks,
+            rays_per_step=self._stepper.rays_per_step,
             ahead=self._lanes.num_frames,
         )
         with contextlib.closing(ahead):

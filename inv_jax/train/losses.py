@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from inv_jax.models import split
 from inv_jax.types import Batch, Frame, InvError, Predictions
 
 LossFn = Callable[[Predictions, Batch], Float[Array, ""]]
@@ -55,7 +56,7 @@ class Emptiness:
         assert frame.regions is not None, "only a frame with regions has static pixels"
         share = frame.regions.num_static / frame.regions.order.shape[0]
         weights = ~batch.is_dynamic / jnp.maximum(share, 1e-6)  # their mean is 1
-        shown = [picture.layers["dynamic"] for picture in predictions.values()]
+        shown = [picture.layers[split.DYNAMIC] for picture in predictions.values()]
         colors = sum(jnp.mean(weights[..., None] * layer.rgb) for layer in shown)
         opacity = sum(jnp.mean(weights * layer.acc) for layer in shown)
         return self.rgb * colors + self.acc * opacity

@@ -13,6 +13,8 @@ from inv_jax.types import InvError
 PREVIOUS = "previous"  # a frame starts from the params of the frame before
 SCRATCH = "scratch"  # a frame starts from random params
 
+WARMUP, TRANSFER = "warmup", "transfer"  # names of the phases of INV
+
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
@@ -141,14 +143,12 @@ def incremental(
     phases = []
     if freeze_frame == 0 or freeze_frame > first_frame:
         phases.append(
-            Phase("warmup", first_frame, warmup_steps, params_lib.ROLES, PREVIOUS, keep_optimizer)
+            Phase(WARMUP, first_frame, warmup_steps, params_lib.ROLES, PREVIOUS, keep_optimizer)
         )
     if freeze_frame != 0:
         start = max(first_frame, freeze_frame)
         structure = (params_lib.STRUCTURE,)
-        phases.append(
-            Phase("transfer", start, steps, structure, PREVIOUS, keep_optimizer, is_shaped)
-        )
+        phases.append(Phase(TRANSFER, start, steps, structure, PREVIOUS, keep_optimizer, is_shaped))
     return Plan(tuple(phases))
 
 

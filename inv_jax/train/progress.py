@@ -105,7 +105,7 @@ class Progress:
         Args:
           steps: How many.
           loss: Of these steps, or a running mean.
-          psnr: In dB, likewise; of the training rays.
+          psnr: In dB, likewise; of the rays that were drawn, which of Split INV are not all alike.
           rays_per_second: Speed of these steps.
           beside: Steps done of the frames that train beside this one.
         """

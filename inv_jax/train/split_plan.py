@@ -1,12 +1,13 @@
 """The plans of Split INV: its fields are trained in turns, on the rays that show them."""
 
 import dataclasses
+from collections.abc import Collection
 
 from inv_jax import params as params_lib
 from inv_jax.models import split
 from inv_jax.sampling import rays
 from inv_jax.train.mixture import Kind, Mixture
-from inv_jax.train.plan import PREVIOUS, Phase, Plan
+from inv_jax.train.plan import PREVIOUS, TRANSFER, Phase, Plan
 from inv_jax.types import InvError
 
 _STATIC_NETWORKS, _DYNAMIC_NETWORKS = split.networks(split.STATIC), split.networks(split.DYNAMIC)
@@ -28,9 +29,10 @@ class Shares:
         rays alone.
       both_last: ... and the part at its end in which steps on all rays train both fields.
       static_chance: Chance of a step on static rays between the first part and the end.
-      dynamic_later: ... and of the other steps there, the chance of one on dynamic rays. The
-        original has none of them: a field that saw nothing but moving pixels has filled the
-        space around them, too, and the push to nothing then clears away all of it, at once.
+      dynamic_later: ... and of the other steps there, the chance of one on dynamic rays; the
+        original has none of them. A field that saw nothing but moving pixels fills the space
+        around them, too, and the push to nothing then clears away all of it, at once: with both
+        mixed from the beginning (`dynamic_first` of 0) it does not.
       dynamic_chance: In Structure Transfer, the chance of a step on dynamic rays; others see all.
     """
 
@@ -73,7 +75,7 @@ class Shares:
 
 
 def pretraining(*, first_frame: int, steps: int, keep_optimizer: bool = True) -> Plan:
-    """Stage 0: the static field alone, on the static rays of each frame.
+    """Stage 0: the static field alone, on the static rays of each frame; nothing is frozen later.
 
     Args:
       first_frame: The first frame.
@@ -87,26 +89,38 @@ def pretraining(*, first_frame: int, steps: int, keep_optimizer: bool = True) ->
     )
 
 
-def with_shares(plan: Plan, shares: Shares, *, has_static: bool) -> Plan:
+def with_shares(plan: Plan, shares: Shares, *, given: Collection[str] = ()) -> Plan:
     """Split INV from the plan of INV: stages 1 and 2 in place of Warm-Up and Structure Transfer.
 
     Args:
       plan: INV's (`plan.incremental`).
       shares: Of the steps.
-      has_static: Whether the static field comes trained, from another run: then Warm-Up trains
-        its structure layers only, else all of it; without steps that train it, nothing.
+      given: Roles that come trained, from another run. With all of the static field among them
+        Warm-Up trains its structure layers only, else all of it; without steps that train it,
+        nothing.
 
     Raises:
-      InvError: If the static field would stay as random as it begins.
+      InvError: If a part of the static field would stay as random as it begins.
     """
-    return Plan(
+    has_static = set(params_lib.STATIC_ROLES) <= set(given)
+    made = Plan(
         tuple(
             dataclasses.replace(phase, mixture=shares.transfer())
-            if phase.roles == (params_lib.STRUCTURE,)  # Structure Transfer
+            if phase.name == TRANSFER
             else _warmup(phase, shares.warmup(), has_static)
             for phase in plan.phases
         )
     )
+    known = {*given, *(role for phase in made.phases for role in phase.roles)}
+    if lacking := [role for role in params_lib.STATIC_ROLES if role not in known]:
+        raise InvError(
+            f"no step trains {', '.join(lacking)} of the static field, which would stay random; "
+            "take it from a run of split.pretraining (train.init_from, with "
+            f"train.init_roles={','.join(params_lib.STATIC_ROLES)}), or train it in Warm-Up: "
+            "train.freeze_frame behind data.first_frame, and split.static_chance or "
+            "split.both_last above 0.0"
+        )
+    return made
 
 
 def _warmup(phase: Phase, mixture: Mixture, has_static: bool) -> Phase:
@@ -114,10 +128,4 @@ def _warmup(phase: Phase, mixture: Mixture, has_static: bool) -> Phase:
     roles: tuple[str, ...] = (params_lib.STRUCTURE, params_lib.COLOR)
     if any(kind.trains(split.networks(split.STATIC)) for kind in mixture.kinds):
         roles += (params_lib.STATIC_STRUCTURE,) if has_static else params_lib.STATIC_ROLES
-    elif not has_static:
-        raise InvError(
-            "split.static_chance=0.0 and split.both_last=0.0 never train the static field, and it "
-            "does not come from another run; set train.init_from to a run of split.pretraining, "
-            "or raise one of them"
-        )
     return dataclasses.replace(phase, mixture=mixture, roles=roles)

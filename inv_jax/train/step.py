@@ -31,7 +31,9 @@ class Means:
     """Running means over the last steps, and the first step that went wrong."""
 
     loss: Array  # () running mean of the loss, over kinds of step if there are several
-    mse: Array  # () running mean of the picture's mean squared error
+    # () running mean of the picture's mean squared error, on the rays that the steps drew: with
+    # several kinds of steps, on other pixels than all, so not to be compared with other mixtures
+    mse: Array
     bad_step: Array  # () int32, first step whose loss or gradient was not finite; -1 if none
 
     @classmethod
@@ -140,14 +142,13 @@ class Stepper:
         """One step: sample, differentiate with respect to the trainable half, update it."""
         kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
         differentiate = [self._of_kind(kind, frame, cameras) for kind in kinds]
+        drawn = jnp.int32(0)
         if len(kinds) == 1:
-            trains = _trains(kinds, jnp.int32(0), state.trainable) if kinds[0].networks else None
             grads, (loss, mse) = differentiate[0](state)
         else:
             # Each kind is compiled for what it renders and trains, so none pays for the others.
             key = jax.random.fold_in(jax.random.split(state.key, 3)[2], state.step)
             drawn = state.mix.draw(key, state.step)
-            trains = _trains(kinds, drawn, state.trainable)
             grads, (loss, mse) = lax.switch(drawn, differentiate, state)
         if self.axis is not None:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
@@ -157,7 +158,7 @@ class Stepper:
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
         if self.shaper is not None and state.shaping is not None:
             trainable = self.shaper.after(trainable, state.shaping, rate)
-        if trains is not None:
+        if trains := _trains(kinds, drawn, state.trainable):
             trainable = optimizer_lib.only(trains, trainable, state.trainable)
             opt_state = optimizer_lib.only(trains, opt_state, state.opt_state)
         return state.replace(
@@ -222,11 +223,13 @@ class Stepper:
 
 
 def _trains(kinds: tuple[Kind, ...], drawn: Int[Array, ""], trainable: Params) -> dict[str, Array]:
-    """Whether each network trains in a step of the kind that was drawn."""
+    """Whether each network trains in a step of the kind that was drawn.
+
+    Those that train in every kind are not named: nothing has to be kept of them.
+    """
     names = sorted(set(jax.tree.leaves(params_lib.networks(trainable))))
-    table = [[kind.trains([name]) for name in names] for kind in kinds]
-    row = jnp.array(table)[drawn]
-    return {name: row[i] for i, name in enumerate(names)}
+    columns = {name: [kind.trains([name]) for kind in kinds] for name in names}
+    return {name: jnp.array(column)[drawn] for name, column in columns.items() if not all(column)}
 
 
 def _stop_gradients(trainable: Params, networks: tuple[str, ...]) -> Params:

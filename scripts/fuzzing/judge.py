@@ -13,7 +13,7 @@ import numpy as np
 
 from inv_jax.codec import isolated
 from inv_jax.codec.base import Codec
-from inv_jax.codec.bitstream import BytesSource, FileSource, Source
+from inv_jax.codec.source import BytesSource, FileSource, Source
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.params import flatten
 from inv_jax.types import InvError
@@ -43,7 +43,7 @@ def originals(folder: pathlib.Path, codecs: Mapping[str, list[Codec]]) -> list[O
     for name, settings in codecs.items():
         for number, codec in enumerate(settings):
             path = folder / f"{name}{number}.inv"
-            samples.write(path, codec, seed=number)
+            samples.write(path, codec, warmup=3, still="layer_2", seed=number)
             video = NeuralVideo.open(path)
             frames = {frame: flatten(video.params(frame)) for frame in video.frames()}
             made += [Original(name, path.read_bytes(), frames)] * _SHARES.get(name, 1)

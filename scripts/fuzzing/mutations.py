@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inv_jax.codec import bitstream
-from inv_jax.codec.bitstream import BytesSource
+from inv_jax.codec.source import BytesSource
 
 Parts = list[tuple[bytes, bytes]]  # kind and payload
 Mutation = Callable[[random.Random, bytes, list[bytes]], bytes]
@@ -22,12 +22,14 @@ _EXTREMES = [0, 1, 2, 3, 7, 255, 256, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFF
 _EXTREMES_64 = [*_EXTREMES, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 _KINDS = [
     bitstream.META,
-    bitstream.COLOR,
+    *bitstream.COLORS,
     bitstream.FRAME,
     bitstream.INDEX,
     bitstream.TAIL,
     b"ABCD",
 ]
+_NUMBERED = (*bitstream.COLORS, bitstream.FRAME)
+_NUMBERS_BYTES = {bitstream.FRAME: 16, bitstream.COLOR: 4, bitstream.COLOR_DIFF: 8}
 _INDEX_ROW = 28
 _VALUES: list[Any] = [
     None, True, -1, 0, 1, 2, 10**6, 2**31, 2**63, 10**400, -(10**400), 0.5, 1e308, -1e308,
@@ -54,7 +56,7 @@ def join(parts: Parts, *, with_index: bool = True) -> bytes:
         if kind in (bitstream.INDEX, bitstream.TAIL):
             continue
         made = bitstream.part(kind, payload)
-        if kind in (bitstream.COLOR, bitstream.FRAME) and len(payload) >= 16:
+        if kind in _NUMBERED and len(payload) >= 16:
             numbers = struct.unpack("<III?3x", payload[:16])
             numbers = numbers if kind == bitstream.FRAME else (numbers[0], 0, 0, False)
             entries.append(bitstream.Entry(len(data), kind, *numbers))
@@ -145,10 +147,10 @@ def forge_head(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
 def forge_payload(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
     """Frames or colors of other bytes: this is what codecs see."""
     parts = split(data)
-    wanted = rng.choice([bitstream.FRAME, bitstream.FRAME, bitstream.COLOR])
+    wanted = rng.choice([bitstream.FRAME, bitstream.FRAME, *bitstream.COLORS])
     at = rng.choice([i for i, (kind, _) in enumerate(parts) if kind == wanted])
     kind, payload = parts[at]
-    skip = 16 if kind == bitstream.FRAME else 4
+    skip = _NUMBERS_BYTES[kind]
     head, body = payload[:skip], payload[skip:]
     how = rng.randrange(6)
     if how <= 1:
@@ -169,12 +171,12 @@ def forge_payload(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
 
 
 def forge_numbers(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
-    """First frame, count, color or flag of packets; ids of colors."""
+    """First frame, count, color or flag of packets; ids of colors and of their bases."""
     parts = split(data)
     for _ in range(rng.choice([1, 1, 3])):
-        at = rng.choice([i for i, (k, _) in enumerate(parts) if k in _KINDS[1:3]])
+        at = rng.choice([i for i, (k, _) in enumerate(parts) if k in _NUMBERED])
         kind, payload = parts[at]
-        offset = 4 * rng.randrange(4) if kind == bitstream.FRAME else 0
+        offset = 4 * rng.randrange(_NUMBERS_BYTES[kind] // 4)
         before = struct.unpack_from("<I", payload, offset)[0]
         value = rng.choice([*_EXTREMES, before + 1, before - 1]) & 0xFFFFFFFF
         parts[at] = kind, payload[:offset] + struct.pack("<I", value) + payload[offset + 4 :]
@@ -252,7 +254,9 @@ def _odd_description(rng: random.Random, payload: bytes) -> bytes:
 
 
 def forge_version(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
-    head = bitstream.MAGIC + struct.pack("<HH", rng.choice([0, 1, 2, 65535]), rng.randrange(65536))
+    head = bitstream.MAGIC + struct.pack(
+        "<HH", rng.choice([0, 1, 2, 3, 65535]), rng.randrange(65536)
+    )
     return head + struct.pack("<I", zlib.crc32(head)) + data[bitstream.SIGNATURE_BYTES :]
 
 

@@ -47,16 +47,21 @@ class Walk:
         """All params of the current frame."""
         return nest({**self._leaves, **self._color})
 
-    def step(self, *, scale: float = 0.01, with_color: bool = False) -> Params:
+    def step(
+        self, *, scale: float = 0.01, with_color: bool = False, still: str = "nothing"
+    ) -> Params:
         """Params of the next frame.
 
         Args:
           scale: Of the step, against the size of the params; Laplace distributed.
           with_color: The color params go on, too, as in Warm-Up.
+          still: ... but for those with this in their path, as of a field that rests.
         """
         self._leaves = self._moved(self._leaves, scale)
         if with_color:
-            self._color = self._moved(self._color, scale)
+            moved = self._moved(self._color, scale)
+            rest = {path: leaf for path, leaf in self._color.items() if still in path}
+            self._color = {**moved, **rest}
         return self.params()
 
     def _moved(self, leaves: Leaves, scale: float) -> Leaves:
@@ -112,7 +117,13 @@ def header(
 
 
 def write(
-    path: pathlib.Path, codec: Codec, *, frames: int = 6, warmup: int = 2, seed: int = 0
+    path: pathlib.Path,
+    codec: Codec,
+    *,
+    frames: int = 6,
+    warmup: int = 2,
+    still: str = "nothing",
+    seed: int = 0,
 ) -> list[Params]:
     """Writes a video of frames 1, 2 ...; returns the params that went in.
 
@@ -121,13 +132,14 @@ def write(
       codec: For it.
       frames: How many.
       warmup: Frames with color params of their own; the last one's stay.
+      still: Color params that rest in them, as of `Walk.step`.
       seed: Of the walk.
     """
     walk = Walk(seed=seed)
     writer = VideoWriter(path, header(codec), codec)
     given = []
     for frame in range(1, frames + 1):
-        given.append(walk.step(with_color=frame <= warmup))
+        given.append(walk.step(with_color=frame <= warmup, still=still))
         writer.push(frame, given[-1], max(1, min(frame, warmup)))
     writer.close()
     return given

@@ -20,7 +20,7 @@ from absl import app, flags
 from narrow import NarrowLine
 
 from inv_jax.codec import bitstream
-from inv_jax.codec.bitstream import FileSource
+from inv_jax.codec.source import FileSource
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.eval import report
 from inv_jax.stream import manifest as manifest_lib

@@ -7,12 +7,13 @@ import pytest
 
 from inv_jax.codec import bitstream
 from inv_jax.codec.base import CorruptError, Packet
-from inv_jax.codec.bitstream import COLOR, FRAME, INDEX, META, TAIL, BytesSource, Entry, FileSource
+from inv_jax.codec.bitstream import COLOR, COLOR_DIFF, FRAME, INDEX, META, TAIL, Entry
+from inv_jax.codec.source import BytesSource, FileSource
 
 _SIGNATURE = b"\x89INV\r\n\x1a\n"
 
 
-def _signature(major: int = 1, minor: int = 0) -> bytes:
+def _signature(major: int = 2, minor: int = 0) -> bytes:
     first = _SIGNATURE + struct.pack("<HH", major, minor)
     return first + struct.pack("<I", zlib.crc32(first))
 
@@ -31,14 +32,18 @@ def test_signature_and_parts_are_laid_out_as_described():
     assert bitstream.signature() == _signature()
     assert bitstream.part(b"META", b"text") == _part(b"META", b"text")
     assert bitstream.color_part(7, b"abc") == _part(b"COLR", struct.pack("<I", 7) + b"abc")
+    difference = _part(b"CDIF", struct.pack("<II", 9, 7) + b"abc")
+    assert bitstream.color_diff_part(9, 7, b"abc") == difference
     packet = Packet(first=5, count=3, is_key=True, payload=b"xyz")
     numbers = struct.pack("<III", 5, 3, 7) + b"\1\0\0\0"
     assert bitstream.packet_part(packet, 7) == _part(b"FRAM", numbers + b"xyz")
 
 
 def test_index_and_tail_are_laid_out_as_described():
-    entries = [Entry(100, COLOR, 7, 0, 0, False), Entry(200, FRAME, 5, 3, 7, True)]
+    colors = [Entry(100, COLOR, 7, 0, 0, False), Entry(150, COLOR_DIFF, 9, 0, 0, False)]
+    entries = [*colors, Entry(200, FRAME, 5, 3, 7, True)]
     rows = struct.pack("<Q4sIIII", 100, b"COLR", 7, 0, 0, 0)
+    rows += struct.pack("<Q4sIIII", 150, b"CDIF", 9, 0, 0, 0)
     rows += struct.pack("<Q4sIIII", 200, b"FRAM", 5, 3, 7, 1)
     tail = _part(b"TAIL", struct.pack("<QQ", 300, 3))
     assert bitstream.closing(entries, 300) == _part(b"INDX", rows) + tail
@@ -54,10 +59,11 @@ def test_what_is_written_is_read_back():
     assert bitstream.read_entry(BytesSource(data), found) == Entry(16, FRAME, 5, 1, 7, False)
 
 
-def test_a_newer_minor_version_is_read_and_a_major_one_is_not():
-    bitstream.check_signature(BytesSource(_signature(1, 999)))
-    with pytest.raises(CorruptError, match=r"has version 2\.3.*use a newer"):
-        bitstream.check_signature(BytesSource(_signature(2, 3)))
+def test_older_and_newer_minor_versions_are_read_and_a_newer_major_one_is_not():
+    for major, minor in ((1, 0), (1, 999), (2, 999)):
+        assert bitstream.check_signature(BytesSource(_signature(major, minor))) == major
+    with pytest.raises(CorruptError, match=r"has version 3\.1.*up to 2\.x; use a newer"):
+        bitstream.check_signature(BytesSource(_signature(3, 1)))
     with pytest.raises(CorruptError, match="not read any more"):
         bitstream.check_signature(BytesSource(_signature(0, 1)))
 
@@ -173,7 +179,8 @@ def _closed(entries: list[Entry], *, frames: int | None = None, end: int = 500) 
 
 
 def test_index_is_found_from_the_end():
-    entries = [Entry(100, COLOR, 7, 0, 0, False), Entry(200, FRAME, 5, 3, 7, True)]
+    colors = [Entry(100, COLOR, 7, 0, 0, False), Entry(150, COLOR_DIFF, 9, 0, 0, False)]
+    entries = [*colors, Entry(200, FRAME, 5, 3, 7, True)]
     assert bitstream.read_index(_closed(entries)) == (entries, 500)
     assert bitstream.read_index(BytesSource(bitstream.signature())) is None
 
@@ -213,3 +220,4 @@ def test_a_packet_of_nothing_is_refused(payload):
 
 def test_kinds_are_those_of_the_format():
     assert (META, COLOR, FRAME, INDEX, TAIL) == (b"META", b"COLR", b"FRAM", b"INDX", b"TAIL")
+    assert COLOR_DIFF == b"CDIF"

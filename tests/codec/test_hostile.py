@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from inv_jax.codec import bitstream
 from inv_jax.codec.base import CorruptError, Layout, Packet
-from inv_jax.codec.bitstream import BytesSource
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.frames import FrameDecoder, least_bytes
 from inv_jax.codec.raw_codec import RawCodec
+from inv_jax.codec.source import BytesSource
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.types import InvError
 

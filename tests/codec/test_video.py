@@ -14,11 +14,11 @@ import pytest
 
 from inv_jax.codec import bitstream, video
 from inv_jax.codec.base import CorruptError, Layout, Packet
-from inv_jax.codec.bitstream import BytesSource
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.frames import encode_color, least_bytes
 from inv_jax.codec.raw_codec import RawCodec
+from inv_jax.codec.source import BytesSource
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.params import flatten

@@ -113,6 +113,11 @@ def test_a_capture_that_is_not_there_is_replaced_by_the_configs_sizes(doctor, tm
     assert "taken instead: 300 frames of 20 training cameras, 1352x1014" in output
 
 
+def test_frames_that_are_left_out_take_nothing(doctor, tmp_path):
+    _, output, _ = doctor("--nomeasure", data__path=tmp_path / "nowhere", data__frame_step=7)
+    assert "taken instead: 43 frames of 20 training cameras" in output
+
+
 def test_masks_that_training_asks_for_are_looked_for(doctor, capture):
     assert "masks" not in _rows(doctor("--nomeasure", data__path=capture)[1])
     status, output, _ = doctor("--nomeasure", data__path=capture, model__name="split")

@@ -12,11 +12,14 @@ _ROOT = pathlib.Path(__file__).parents[2]
 if str(_ROOT) not in sys.path:
     sys.path.insert(0, str(_ROOT))  # As the command does: a config file imports `configs.base`.
 
-from configs import base, little_falls, n3dv  # noqa: E402
+from configs import base, little_falls, n3dv, split  # noqa: E402
+from inv_jax import plans  # noqa: E402
 from inv_jax.types import InvError  # noqa: E402
 
 _FILES = {"n3dv": n3dv, "little_falls": little_falls}
 _SETTINGS = [(file, name) for file, module in _FILES.items() for name in module.table()]
+_ALL_FILES = {**_FILES, "split": split}  # those of our own too
+_ALL_SETTINGS = [(file, name) for file, module in _ALL_FILES.items() for name in module.table()]
 
 # As in the original's files, line by line: i_weights_warmup, i_weights, first frozen frame
 # (freeze_start_frame, counted as it takes effect; None: never), near, factor, llffhold,
@@ -99,9 +102,9 @@ def load(monkeypatch):
     return load_config
 
 
-@pytest.mark.parametrize(("file", "name"), _SETTINGS)
+@pytest.mark.parametrize(("file", "name"), _ALL_SETTINGS)
 def test_a_setting_has_the_fields_of_base_and_is_locked(file, name):
-    config = _FILES[file].get_config(name)
+    config = _ALL_FILES[file].get_config(name)
     kinds = {field: type(value) for field, value in _fields(config).items()}
     assert kinds == {field: type(value) for field, value in _fields(base.get_config()).items()}
     for group in (config, *[value for value in config.values() if hasattr(value, "items")]):
@@ -214,9 +217,18 @@ def test_the_docstring_names_every_setting(file):
     assert any(word.startswith("<scene>_nerf_baseline") for word in words)
 
 
-@pytest.mark.parametrize(("file", "name"), _SETTINGS)
+@pytest.mark.parametrize(("file", "name"), _ALL_SETTINGS)
 def test_the_command_line_loads_a_setting_by_its_name(load, file, name):
-    assert load(f"{file}.py:{name}") == _FILES[file].get_config(name)
+    assert load(f"{file}.py:{name}" if name else f"{file}.py") == _ALL_FILES[file].get_config(name)
+
+
+def test_every_setting_of_two_fields_has_a_plan_that_asks_for_masks():
+    for name in split.table():
+        config = split.get_config(name)
+        config.train.init_from = "runs/static"
+        assert plans.of(config).wants_masks
+    with pytest.raises(InvError, match="no setting is named 'Static'"):
+        split.get_config("Static")
 
 
 @pytest.mark.parametrize("argument", [":no_such_scene", ""])

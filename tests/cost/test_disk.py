@@ -11,6 +11,7 @@ from inv_jax.checkpoint import FrameStore
 from inv_jax.cost import disk
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
+from inv_jax.models.split import SplitNerf
 from inv_jax.train import optimizer
 
 STRUCTURE = (params_lib.STRUCTURE,)
@@ -44,7 +45,7 @@ def test_counted_bytes_are_what_the_store_writes_within_five_percent(mlp, tmp_pa
     store.save(2, params, states[STRUCTURE], trained=STRUCTURE, metadata={"loss": 0.1})
     store.close()
 
-    counted = disk.of_run(nerf, roles=STRUCTURE, view_pixels=0, saves_within=False)
+    counted = disk.of_run(nerf, trained=[STRUCTURE], view_pixels=0, saves_within=False)
     first, second = (_folder_bytes(tmp_path / "frames" / f"{n:06d}") for n in (1, 2))
     assert first == pytest.approx(counted.frame + counted.color, rel=0.05)
     assert second == pytest.approx(counted.frame + counted.newest, rel=0.05)
@@ -54,7 +55,7 @@ def test_frames_at_once_have_a_state_each():
     nerf = Nerf(NerfMlp(width=8, depth=2, structure_layers=1))
     none, one, four = (
         disk.of_run(
-            nerf, roles=STRUCTURE, view_pixels=0, saves_within=count > 0, frames_at_once=count
+            nerf, trained=[STRUCTURE], view_pixels=0, saves_within=count > 0, frames_at_once=count
         )
         for count in (0, 1, 4)
     )
@@ -62,5 +63,26 @@ def test_frames_at_once_have_a_state_each():
 
 
 def test_a_run_has_its_shared_layers_once_for_all_frozen_frames():
-    made = disk.Disk(frame=10, color=100, pictures=5, newest=1000)
-    assert made.run(frames=30, color_frames=3) == 30 * 15 + 3 * 100 + 1000
+    nerf = Nerf(NerfMlp(width=8, depth=2, structure_layers=1))
+    once, thrice = (
+        disk.of_run(
+            nerf,
+            trained=[params_lib.ROLES] * warmup + [STRUCTURE] * 20,
+            view_pixels=100,
+            saves_within=False,
+        )
+        for warmup in (1, 3)
+    )
+    assert thrice.color == 3 * once.color
+    assert thrice.run(30) == 30 * (once.frame + once.pictures) + thrice.color + once.newest
+
+
+def test_of_two_fields_later_frames_store_what_trains_of_them():
+    """Warm-Up with a static field that came trained: its color layers are stored once."""
+    net = SplitNerf(NerfMlp(width=8, depth=2, structure_layers=1))
+    first = (params_lib.STRUCTURE, params_lib.COLOR, params_lib.STATIC_STRUCTURE)
+    one, two, all_roles = (
+        disk.of_run(net, trained=trained, view_pixels=0, saves_within=False).color
+        for trained in ([first], [first, first], [first, params_lib.ROLES])
+    )
+    assert one < two < all_roles == 2 * one

@@ -106,12 +106,6 @@ def test_a_mask_of_its_images_size_rounded_down_fits(tmp_path):
     assert _open(tmp_path).load(1, [0]).shape == (1, _HEIGHT, _WIDTH)
 
 
-def test_frames_in_which_nothing_moves_are_known(folder):
-    masks = _open(folder)
-    assert masks.still_frames([1, 2], [0, 1]) == []
-    assert masks.still_frames([1, 2], [1]) == [2]
-
-
 def test_masks_that_may_be_the_wrong_way_round_are_said_once(folder, caplog):
     masks = _open(folder, polarity="static")
     with pytest.raises(InvError, match=r"frame 2 .* all 1 training cameras .* data\.mask_polarity"):

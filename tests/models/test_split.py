@@ -70,6 +70,11 @@ def test_layers_have_the_roles_of_their_field():
     assert found == static | dynamic
 
 
+def test_a_part_begins_with_the_params_of_the_whole():
+    whole, part = (model.init(jax.random.key(5)) for model in (MODEL, MODEL.part(split.STATIC)))
+    jax.tree.map(np.testing.assert_array_equal, part, whole)
+
+
 def test_the_static_field_alone_is_a_nerf(params, rays):
     keys = jax.random.split(jax.random.key(3), 7)
     alone = predict(MODEL.part(split.STATIC), params, rays, keys)

@@ -87,16 +87,17 @@ def test_density_weighted_rule_is_what_both_fields_emit_in_a_thin_interval():
     np.testing.assert_allclose(blended, emitted, rtol=2e-2)
 
 
+@pytest.mark.parametrize("value", [0.0, -200.0])  # the softplus of 0 is a density yet
 @pytest.mark.parametrize("name", sorted(blend.BLENDS))
-def test_gradients_are_finite_where_no_field_has_any_density(name):
+def test_gradients_are_finite_where_no_field_has_any_density(name, value):
     _, rgb = _samples()
-    zero = jnp.zeros((4, 6))
+    nothing = jnp.full((4, 6), value)
 
     def total(raw, rgb):
         density, color, _ = blend.get(name)(raw, rgb, 0.0)
         return jnp.sum(density) + jnp.sum(color)
 
-    grads = jax.grad(total, argnums=(0, 1))((zero, zero), rgb)
+    grads = jax.grad(total, argnums=(0, 1))((nothing, nothing), rgb)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
 
 

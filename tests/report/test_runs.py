@@ -1,7 +1,10 @@
+import json
 import pathlib
 
 import pytest
 
+from configs import base
+from inv_jax import record
 from inv_jax.report import runs
 from inv_jax.types import InvError
 
@@ -27,3 +30,16 @@ def test_names_are_as_short_as_tells_runs_apart():
 def test_what_is_no_list_of_runs_is_refused(paths, names, text):
     with pytest.raises(InvError, match=text):
         runs.open_runs(_paths(*paths), names)
+
+
+@pytest.mark.parametrize(
+    ("frames", "state"), [((1, 3, 5, 7, 9), ""), ((1, 3), "2 of 5 frames so far")]
+)
+def test_frames_that_are_left_out_are_not_waited_for(frames, state, tmp_path):
+    config = base.get_config()
+    config.data.update(num_frames=9, frame_step=2)
+    record.write(config, tmp_path, None, rays_per_pass=1, capture="rig")
+    rows = "".join(json.dumps({"frame": frame}) + "\n" for frame in frames)
+    (tmp_path / "metrics.jsonl").write_text(rows)
+    (run,) = runs.open_runs([tmp_path])
+    assert run.state == state

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from inv_jax.models import registry
 from inv_jax.report import settings
 
 
@@ -66,5 +67,27 @@ def test_settings_of_fields_count_where_there_are_several(make_run):
     assert settings.differing(runs[:2]) == {}
     assert settings.differing(runs)["model.blend"] == ["-", "-", "softmax"]
     assert settings.plan(runs[2]) == "static and dynamic field, incremental, 100 steps a frame"
-    runs[2].config["split"]["pretraining"] = True
-    assert settings.plan(runs[2]) == "a static field, 100 steps a frame"
+
+
+def _split(make_run, name="a", *, masks="", pretraining=False, **train):
+    run = make_run(name, **train)
+    run.config["model"]["name"] = registry.SPLIT
+    run.config["data"] |= {"masks": masks, "mask_polarity": "dynamic"}
+    run.config["split"] = {"pretraining": pretraining}
+    return run
+
+
+def test_runs_on_other_masks_are_not_alike(make_run):
+    flow, exact = _split(make_run, masks="flow"), _split(make_run, "b", masks="exact")
+    assert not settings.is_alike(flow, exact)
+    assert settings.is_alike(flow, exact, but=("data.masks",))
+    flow.config["model"]["name"] = exact.config["model"]["name"] = "nerf"
+    assert settings.is_alike(flow, exact)  # who has one field asks for no masks
+
+
+@pytest.mark.parametrize("freeze_frame", [0, 3])
+def test_a_static_field_has_its_steps_whatever_freezes(make_run, freeze_frame):
+    one = _split(make_run, pretraining=True, freeze_frame=freeze_frame)
+    assert settings.plan(one) == "a static field, 100 steps a frame"
+    more = _split(make_run, "b", pretraining=True, freeze_frame=1, steps=300, warmup_steps=7)
+    assert settings.differing([one, more]) == {"train.steps": ["100", "300"]}

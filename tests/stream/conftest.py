@@ -53,9 +53,12 @@ def make_header(codec: Codec, **changes) -> Header:
     return dataclasses.replace(header, **changes)
 
 
-def frame_params(frame: int, color: int = 0) -> dict:
+def frame_params(frame: int, color: int = 0, *, still: bool = False) -> dict:
+    """Params of a frame; with `still` a leaf of the color params is that of all others."""
     rng = np.random.default_rng(1000 + color)
     leaves = {path: rng.standard_normal(shape) for path, shape in COLOR.shapes}
+    if still:
+        leaves["fine/color/rgb/kernel"] = np.ones((6, 3))
     steady = np.random.default_rng(7)
     leaves |= {
         path: steady.standard_normal(shape) + 0.05 * np.sin(frame + np.arange(shape[-1]))
@@ -74,11 +77,13 @@ def write_video(
     frames: Sequence[int],
     codec: Codec | None = None,
     color_of: Callable[[int], int] = lambda frame: 0,
+    *,
+    still: bool = False,
     **changes,
 ) -> pathlib.Path:
     writer = begin_video(path, codec, **changes)
     for frame in frames:
-        writer.push(frame, frame_params(frame, color_of(frame)), color_of(frame))
+        writer.push(frame, frame_params(frame, color_of(frame), still=still), color_of(frame))
     writer.close()
     return path
 

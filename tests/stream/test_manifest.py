@@ -58,8 +58,12 @@ def test_every_cut_is_found():
 
 
 def test_an_unknown_version_is_refused_by_name():
-    with pytest.raises(CorruptError, match=r"version 2.*newer"):
-        manifest_lib.load(_forged(lambda fields: fields.update(version=2)))
+    with pytest.raises(CorruptError, match=r"version 3.*newer"):
+        manifest_lib.load(_forged(lambda fields: fields.update(version=3)))
+
+
+def test_the_version_before_is_read():
+    assert manifest_lib.load(_forged(lambda fields: fields.update(version=1))) == _manifest()
 
 
 def test_other_json_is_refused():

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from inv_jax.codec import bitstream
-from inv_jax.codec.bitstream import BytesSource, Part
+from inv_jax.codec.bitstream import Part
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.raw_codec import RawCodec
+from inv_jax.codec.source import BytesSource
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.stream import manifest as manifest_lib
 from inv_jax.stream.levels import Level
@@ -101,6 +102,18 @@ def test_colors_that_train_are_counted_and_named(tmp_path, videos):
     color = max(ref.num_bytes for id, ref in made.levels[0].colors.items() if id > 1)
     frame = made.segments[0].files[0].ref.num_bytes
     assert made.levels[0].peak == pytest.approx(8 * (frame + color) * made.frame_rate, abs=1)
+
+
+def test_segments_name_the_bases_of_their_colors_and_keep_them(tmp_path, videos):
+    path = videos.write(tmp_path / "a.inv", range(1, 9), RawCodec(), lambda t: t, still=True)
+    folder = tmp_path / "out"
+    Publisher(folder, [Level(path)], keep_frames=3).update()
+    made = _manifest(folder)
+    assert [segment.files[0].colors for segment in made.segments] == [(1, 6), (1, 7), (1, 8)]
+    assert list(made.levels[0].colors) == [1, 6, 7, 8]
+    whole, *differences = _parts(path.read_bytes(), bitstream.COLORS)
+    read = [(folder / ref.name).read_bytes() for ref in made.levels[0].colors.values()]
+    assert read == [whole, *differences[-3:]]
 
 
 @pytest.mark.parametrize("segment_frames", [0, 1, 3])

@@ -385,8 +385,13 @@ def test_what_is_not_there_is_one_line(server, publish, high):
         assert "\n" not in str(error.value)
 
 
-def test_raw_frames_with_training_colors_come_exactly(server, publish, play, tmp_path, videos):
-    path = videos.write(tmp_path / "a.inv", range(1, 9), RawCodec(), lambda t: min(t, 5))
+@pytest.mark.parametrize("still", [False, True])
+def test_raw_frames_with_training_colors_come_exactly(
+    server, publish, play, tmp_path, videos, still
+):
+    """Also where a part of the colors rests, so that the others go back to the first."""
+    color_of = lambda frame: min(frame, 5)  # noqa: E731
+    path = videos.write(tmp_path / "a.inv", range(1, 9), RawCodec(), color_of, still=still)
     publish(path)
     frames, _ = play(f"{server.url}/v")
     assert len(frames) == 8

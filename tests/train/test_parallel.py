@@ -10,8 +10,11 @@ import pytest
 
 from inv_jax import build, captures
 from inv_jax import params as params_lib
+from inv_jax.sampling import rays
 from inv_jax.train import parallel
+from inv_jax.train.mixture import Mixture
 from inv_jax.train.parallel import Devices
+from inv_jax.train.split_plan import ALL_RAYS, DYNAMIC_RAYS
 from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Cameras, Frame, InvError
 
@@ -97,6 +100,45 @@ def test_every_device_ends_with_the_same_bits(trained, count):
         assert len(copies) == count
         for copy in copies[1:]:
             np.testing.assert_array_equal(copy, copies[0])
+
+
+@pytest.mark.slow
+def test_devices_together_push_a_field_to_nothing_as_one_does(tiny_config, scene):
+    """A step of a mixture, on all rays; which of them are static differs from device to device."""
+    push = {"model.name": "split", "split.empty_rgb": 1.0, "split.empty_acc": 1.0}
+    config = tiny_config({**push, "train.rays_per_step": 16})
+    stepper = build.stepper(config, build.model(config), _devices(1))
+    _, frame, cameras = scene
+    is_dynamic = np.zeros(frame.images.shape[:3], bool)
+    is_dynamic[:, :, :5] = True
+    frame = frame.replace(regions=rays.regions(is_dynamic))
+    trainable, frozen = params_lib.split(
+        stepper.model.init(jax.random.key(0)), (params_lib.STRUCTURE,)
+    )
+    state = TrainState(
+        trainable=trainable,
+        frozen=frozen,
+        opt_state=stepper.optimizer.init(trainable),
+        key=jax.random.key(7),
+        step=jnp.int32(0),
+        means=Means.start(),
+        mix=Mixture((DYNAMIC_RAYS, ALL_RAYS), ((1.0, (0.0, 1.0)),)).over(_STEPS),
+    )
+    taken = []
+    for count in (1, 4):
+        devices = _devices(count)
+        run = devices.map(dataclasses.replace(stepper, num_devices=count).run)
+        where = devices.replicate((frame, cameras, np.int32(1)))
+        taken.append(devices.first(run(devices.replicate(state), *where)))
+    one, many = taken
+    np.testing.assert_allclose(many.means.loss, one.means.loss, rtol=1e-5)
+    assert one.means.loss > 2 * one.means.mse + 1e-2  # the push is more than the picture
+    expected, found = params_lib.flatten(one.opt_state), params_lib.flatten(many.opt_state)
+    for path in (path for path in expected if "mu" in path.split("/")):
+        scale = np.abs(expected[path]).max()
+        np.testing.assert_allclose(
+            found[path], expected[path], atol=1e-5 * scale, rtol=1e-4, err_msg=path
+        )
 
 
 @pytest.mark.parametrize("count", _COUNTS)

@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from configs import split as split_config
-from inv_jax import build
+from inv_jax import build, captures, keeping, plans
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
+from inv_jax.codec import bitstream, colors
 from inv_jax.codec.video import NeuralVideo
+from inv_jax.data.prefetch import frames_ahead
+from inv_jax.models import split
 from inv_jax.types import InvError, Stopped
 
 _SPLIT = {
@@ -99,7 +102,7 @@ def test_frozen_fields_are_stored_once(split_run):
     assert store.role_bytes(2, params_lib.STATIC_COLOR) == 0  # it never trained there
 
 
-def test_video_holds_the_frozen_fields_once_and_all_frames(split_run):
+def test_video_holds_all_frames_and_its_colors_rest_once_all_is_frozen(split_run):
     video = NeuralVideo.open(split_run / "video.inv")
     assert video.frames() == [1, 2, 3, 4]
     assert [video.color_id(frame) for frame in (1, 2, 3, 4)] == [1, 2, 2, 2]
@@ -108,6 +111,37 @@ def test_video_holds_the_frozen_fields_once_and_all_frames(split_run):
     for path, leaf in stored.items():
         if params_lib.role_of(path) != params_lib.STRUCTURE:
             np.testing.assert_array_equal(leaf, decoded[path])
+
+
+@pytest.mark.slow
+def test_static_field_that_came_trained_is_frozen_from_the_first_frame_on_and_stored_once(
+    train, settings, static_run, tmp_path
+):
+    """As `configs/split.py:density` has it, while the colors of the dynamic field train."""
+    density = split_config.table()["density"] | {"train.freeze_frame": 4, "codec.name": "raw"}
+    store = train(tmp_path, {**settings, **density})
+    donor = FrameStore(static_run).params(2)
+    for frame in (1, 2, 3, 4):
+        assert not _moved(donor, store.params(frame)) & set(params_lib.STATIC_ROLES)
+        for role in params_lib.STATIC_ROLES:
+            assert (store.role_bytes(frame, role) > 0) == (frame == 1)
+    video = NeuralVideo.open(tmp_path / "video.inv")
+    assert [video.color_id(frame) for frame in (1, 2, 3, 4)] == [1, 2, 3, 3]
+    layout, parts = video.header.color_layout, []
+    for offset in video.colors.values():
+        found = bitstream.read_head(video.source, offset)
+        payload = bitstream.read_payload(video.source, found)
+        parts.append(colors.parse(layout, found.kind, payload))
+    whole, *others = parts
+    assert whole.base is None and set(whole.leaves) == set(layout.paths)
+    for part in others:
+        assert part.base == 1
+        assert {params_lib.role_of(path) for path in part.leaves} == {params_lib.COLOR}
+    for frame in (4, 2, 1, 3):
+        with NeuralVideo.open(tmp_path / "video.inv") as alone:
+            decoded = params_lib.flatten(alone.params(frame))
+        for path, leaf in params_lib.flatten(store.params(frame)).items():
+            np.testing.assert_array_equal(leaf, decoded[path], err_msg=path)
 
 
 def test_moments_of_a_field_rest_while_the_other_trains(train, settings, tmp_path):
@@ -138,10 +172,16 @@ def test_stopped_within_frames_goes_on_with_the_same_bits(train, settings, split
     ("changes", "message"),
     [
         ({"model.name": "nerf", "split.pretraining": True}, "trains the static field of"),
-        ({"split.pretraining": True, "train.scratch": True}, "goes from frame to frame"),
+        ({"train.scratch": True, "train.freeze_frame": 0}, "for a baseline .* model.name='nerf'"),
+        ({"split.pretraining": True, "train.update_pull": 0.1}, "split.pretraining=True and"),
         (
             {"split.static_chance": 0.0, "split.both_last": 0.0, "train.init_from": ""},
-            "never train the static field",
+            "no step trains static_structure, static_color",
+        ),
+        ({"train.freeze_frame": 1, "train.init_from": ""}, "no step trains static_structure"),
+        (
+            {"train.freeze_frame": 1, "train.init_roles": ("static_structure",)},
+            r"no step trains static_color .* train\.init_roles=static_structure,static_color",
         ),
         ({"data.frame_step": 0}, "data.frame_step is 0; expected 1"),
         ({"data.frame_step": 2, "codec.name": "delta"}, "leaves out frames"),
@@ -151,6 +191,76 @@ def test_stopped_within_frames_goes_on_with_the_same_bits(train, settings, split
 def test_settings_that_cannot_be_are_one_line(train, settings, changes, message, tmp_path):
     with pytest.raises(InvError, match=message):
         train(tmp_path, {**settings, **changes})
+
+
+def test_warm_up_trains_all_of_a_static_field_of_which_a_part_came(tiny_config, settings):
+    part = {"train.init_roles": ("structure", "color", "static_color")}
+    roles = plans.of(tiny_config({**settings, **part})).phase(1).roles
+    assert set(roles) == set(params_lib.ROLES)
+    assert "static_color" not in plans.of(tiny_config(settings)).phase(1).roles
+
+
+def test_color_layers_that_stay_random_are_said(tiny_config, settings, caplog):
+    def said(**changes) -> str:
+        caplog.clear()
+        config = tiny_config({**settings, "train.freeze_frame": 1} | changes)
+        plans.of(config)
+        with caplog.at_level("WARNING"):
+            build.initial_params(config, build.model(config), has_frames=False)
+        return caplog.text
+
+    assert "freezes the color layers from the first frame on, as random" in said()
+    assert "as random" not in said(**{"train.init_roles": params_lib.ROLES})
+
+
+def test_a_run_goes_on_from_another_one_with_both_fields(train, settings, split_run, tmp_path):
+    """As budgets of steps are compared: no Warm-Up, all roles from the same run."""
+    start = {"train.init_from": str(split_run), "train.init_frame": 2}
+    rest = {"data.first_frame": 3, "data.num_frames": 1, "train.init_roles": params_lib.ROLES}
+    store = train(tmp_path, {**settings, **start, **rest})
+    assert _moved(FrameStore(split_run).params(2), store.params(3)) == {"structure"}
+
+
+def test_frames_where_little_moves_are_said(tiny_config, capture, caplog):
+    config = tiny_config({**_SPLIT, "data.path": str(capture)})
+    shots = captures.of(config, pathlib.Path())
+    masks = captures.masks_of(config, pathlib.Path(), shots)
+    moving = 12 * 5 * 3  # of three training cameras
+
+    def said(rays_per_step: int) -> list[str]:
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            ahead = frames_ahead(
+                *(shots, (1, 4)),
+                shown_cam=0,
+                place=lambda frame: frame,
+                masks=masks,
+                rays_per_step=rays_per_step,
+            )
+            assert [int(one.on_device.regions.num_static) for one in ahead] == [576 - moving, 576]
+        return [record.getMessage() for record in caplog.records]
+
+    nothing = "frame 4: the masks show nothing that moves; steps on what moves see all pixels"
+    assert said(8 * moving) == [nothing]
+    few, *others = said(8 * moving + 1)
+    assert few.startswith("frame 1: the masks show 180 pixels that move, and a step")
+    assert others == [nothing]
+
+
+def test_the_video_of_a_static_field_is_measured_by_what_it_shows(
+    train, tiny_config, capture, tmp_path, monkeypatch
+):
+    given = []
+
+    def broadcast(config, workdir, codec, net, *rest):
+        given.append(net)
+        raise InvError("that is all")
+
+    monkeypatch.setattr(keeping, "broadcast", broadcast)
+    alone = {"split.pretraining": True, "codec.name": "delta", "data.path": str(capture)}
+    with pytest.raises(InvError, match="that is all"):
+        train(tmp_path, {**_SPLIT, **alone})
+    assert given == [build.model(tiny_config({**_SPLIT, **alone})).part(split.STATIC)]
 
 
 @pytest.mark.parametrize("name", ["", "static"])

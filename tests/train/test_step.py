@@ -13,6 +13,7 @@ import pytest
 from inv_jax import build, captures
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
+from inv_jax.train.mixture import Kind, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import WINDOW, Means, Stepper, TrainState
 
@@ -186,6 +187,25 @@ def test_steps_may_be_cut_into_dispatches_anywhere(bench):
     parts = bench.run(bench.run(bench.state(), 5), 3)
     assert int(whole.step) == int(parts.step) == 8
     _assert_same_bits(whole, parts)
+
+
+def test_a_network_that_every_kind_trains_costs_nothing_to_keep(bench):
+    """The program of such a step is that of a plain one, to the operation."""
+
+    def program(mix) -> str:
+        def step(state, frame, cameras):
+            done = bench.stepper.step(state.replace(mix=mix), frame, cameras)
+            return done.trainable, done.opt_state, done.means
+
+        return str(jax.make_jaxpr(step)(bench.state(), bench.frame, bench.cameras))
+
+    def of_kinds(*networks: tuple[str, ...]) -> str:
+        kinds = tuple(Kind(networks=names) for names in networks)
+        return program(Mixture(kinds, ((1.0, (1 / len(kinds),) * len(kinds)),)).over(10))
+
+    both = ("coarse", "fine")
+    assert of_kinds(both) == program(None)
+    assert of_kinds(both, ("coarse",)).count("_where") > of_kinds(both, both).count("_where")
 
 
 def test_no_steps_change_nothing(bench):
