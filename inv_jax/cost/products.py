@@ -100,8 +100,8 @@ def _operands(
         )
 
 
-def timed_in_loop(product: Product, form: Form, precision: str, device: jax.Device) -> Measure:
-    """Repeats the product in a loop of the program: what starting one takes is not in it."""
+def loop(form: Form, precision: str) -> Callable[..., jax.Array]:
+    """A program of a, b and a number: multiplies so many times, returns a, hardly changed."""
 
     @functools.partial(jax.jit, donate_argnums=0)
     def repeat(a: jax.Array, b: jax.Array, times: jax.Array) -> jax.Array:
@@ -113,6 +113,12 @@ def timed_in_loop(product: Product, form: Form, precision: str, device: jax.Devi
 
         return lax.fori_loop(0, times, again, a)
 
+    return repeat
+
+
+def timed_in_loop(product: Product, form: Form, precision: str, device: jax.Device) -> Measure:
+    """Repeats the product in a loop of the program: what starting one takes is not in it."""
+    repeat = loop(form, precision)
     a, b = _operands(product, form, precision, device, seed=0)
     held = [repeat(a, b, np.int32(1))]
 
@@ -126,17 +132,26 @@ def timed_in_loop(product: Product, form: Form, precision: str, device: jax.Devi
     return measure
 
 
-def timed_in_batch(product: Product, form: Form, precision: str, device: jax.Device) -> Measure:
-    """Sends programs of several products ahead of each other, as a GPU likes it.
+def batch(
+    product: Product, form: Form, precision: str, device: jax.Device
+) -> tuple[Callable[..., list[jax.Array]], list[tuple[jax.Array, jax.Array]]]:
+    """A program of several products, and their operands.
 
-    A GPU's loop asks the host after each round whether to go on, which takes as long as a product.
-    Each product of a batch has an operand of its own, so that none is left out, and both if they
-    are small, so that none are merged.
+    Each product has an operand of its own, so that none is left out, and both if they are small,
+    so that none are merged.
     """
     pairs = [_operands(product, form, precision, device, seed=i) for i in range(_BATCH)]
     if 4 * product.elements > _LARGE_BYTES:
         pairs = [(pairs[0][0], b) if product.kind != KERNEL else (a, b) for a, b in pairs]
-    multiply = jax.jit(lambda pairs: [_multiply(a, b, form, precision) for a, b in pairs])
+    return jax.jit(lambda pairs: [_multiply(a, b, form, precision) for a, b in pairs]), pairs
+
+
+def timed_in_batch(product: Product, form: Form, precision: str, device: jax.Device) -> Measure:
+    """Sends programs of several products ahead of each other, as a GPU likes it.
+
+    A GPU's loop asks the host after each round whether to go on, which takes as long as a product.
+    """
+    multiply, pairs = batch(product, form, precision, device)
     jax.block_until_ready(multiply(pairs))
 
     def measure(times: int) -> float:

@@ -254,7 +254,7 @@ def test_a_comparison_is_finished_once_and_shown_again(tiny_capture, tmp_path):
         assert row["frames"] == 2
         assert row["seconds"] > 0
         assert 0 < row["psnr_dynamic"] < 100
-        assert row["flicker_truth"] > row["flicker"] > 0
+        assert row["flicker_truth"] > row["flicker"] >= 0  # two steps may change no picture
     second = _compare(tmp_path, *flags)
     assert second.stdout == first.stdout
     other = _compare(tmp_path, *flags, "--set=train.learning_rate=0.1")

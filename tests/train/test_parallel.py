@@ -12,7 +12,7 @@ from inv_jax import build, captures
 from inv_jax import params as params_lib
 from inv_jax.sampling import rays
 from inv_jax.train import parallel
-from inv_jax.train.mixture import Mixture
+from inv_jax.train.mixture import Mix, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.split_plan import ALL_RAYS, DYNAMIC_RAYS
 from inv_jax.train.step import Means, Stepper, TrainState
@@ -40,19 +40,37 @@ def scene(tiny_config) -> tuple[Stepper, Frame, Cameras]:
     return stepper, frame.replace(images=frame.images[cams]), capture.cameras.take(cams)
 
 
-@pytest.fixture(scope="module")
-def trained(scene) -> dict[int, tuple[Devices, TrainState, TrainState]]:
-    """By number of devices: the replicated state after one step, and after some."""
-    stepper, frame, cameras = scene
-    trainable, frozen = params_lib.split(stepper.model.init(jax.random.key(0)), params_lib.ROLES)
-    state = TrainState(
+def _begin(stepper: Stepper, roles: tuple[str, ...], mix: Mix | None = None) -> TrainState:
+    """A frame's state before its first step."""
+    trainable, frozen = params_lib.split(stepper.model.init(jax.random.key(0)), roles)
+    return TrainState(
         trainable=trainable,
         frozen=frozen,
         opt_state=stepper.optimizer.init(trainable),
         key=jax.random.key(7),
         step=jnp.int32(0),
         means=Means.start(),
+        mix=mix,
     )
+
+
+def _assert_same_moments(found, expected) -> None:
+    """To rounding: the gradients, scaled, of an optimizer's states."""
+    found, expected = params_lib.flatten(found), params_lib.flatten(expected)
+    moments = [path for path in expected if "mu" in path.split("/")]
+    assert moments
+    for path in moments:
+        scale = np.abs(expected[path]).max()
+        np.testing.assert_allclose(
+            found[path], expected[path], atol=1e-5 * scale, rtol=1e-4, err_msg=path
+        )
+
+
+@pytest.fixture(scope="module")
+def trained(scene) -> dict[int, tuple[Devices, TrainState, TrainState]]:
+    """By number of devices: the replicated state after one step, and after some."""
+    stepper, frame, cameras = scene
+    state = _begin(stepper, params_lib.ROLES)
     states = {}
     for count in _COUNTS:
         devices = _devices(count)
@@ -66,15 +84,7 @@ def trained(scene) -> dict[int, tuple[Devices, TrainState, TrainState]]:
 @pytest.mark.parametrize("count", _COUNTS[1:])
 def test_devices_together_take_the_step_of_one_to_rounding(trained, count):
     (alone, one, _), (together, many, _) = trained[1], trained[count]
-    expected = params_lib.flatten(alone.first(one.opt_state))
-    found = params_lib.flatten(together.first(many.opt_state))
-    moments = [path for path in expected if "mu" in path.split("/")]  # the gradients, scaled
-    assert moments
-    for path in moments:
-        scale = np.abs(expected[path]).max()
-        np.testing.assert_allclose(
-            found[path], expected[path], atol=1e-5 * scale, rtol=1e-4, err_msg=path
-        )
+    _assert_same_moments(together.first(many.opt_state), alone.first(one.opt_state))
 
 
 @pytest.mark.parametrize("count", _COUNTS[1:])
@@ -112,18 +122,8 @@ def test_devices_together_push_a_field_to_nothing_as_one_does(tiny_config, scene
     is_dynamic = np.zeros(frame.images.shape[:3], bool)
     is_dynamic[:, :, :5] = True
     frame = frame.replace(regions=rays.regions(is_dynamic))
-    trainable, frozen = params_lib.split(
-        stepper.model.init(jax.random.key(0)), (params_lib.STRUCTURE,)
-    )
-    state = TrainState(
-        trainable=trainable,
-        frozen=frozen,
-        opt_state=stepper.optimizer.init(trainable),
-        key=jax.random.key(7),
-        step=jnp.int32(0),
-        means=Means.start(),
-        mix=Mixture((DYNAMIC_RAYS, ALL_RAYS), ((1.0, (0.0, 1.0)),)).over(_STEPS),
-    )
+    mixture = Mixture((DYNAMIC_RAYS, ALL_RAYS), ((1.0, (0.0, 1.0)),))
+    state = _begin(stepper, (params_lib.STRUCTURE,), mixture.over(_STEPS))
     taken = []
     for count in (1, 4):
         devices = _devices(count)
@@ -133,12 +133,7 @@ def test_devices_together_push_a_field_to_nothing_as_one_does(tiny_config, scene
     one, many = taken
     np.testing.assert_allclose(many.means.loss, one.means.loss, rtol=1e-5)
     assert one.means.loss > 2 * one.means.mse + 1e-2  # the push is more than the picture
-    expected, found = params_lib.flatten(one.opt_state), params_lib.flatten(many.opt_state)
-    for path in (path for path in expected if "mu" in path.split("/")):
-        scale = np.abs(expected[path]).max()
-        np.testing.assert_allclose(
-            found[path], expected[path], atol=1e-5 * scale, rtol=1e-4, err_msg=path
-        )
+    _assert_same_moments(many.opt_state, one.opt_state)
 
 
 @pytest.mark.parametrize("count", _COUNTS)
