@@ -19,7 +19,9 @@ from inv_jax.types import InvError  # noqa: E402
 _FILES = {"n3dv": n3dv, "little_falls": little_falls}
 _SETTINGS = [(file, name) for file, module in _FILES.items() for name in module.table()]
 _ALL_FILES = {**_FILES, "split": split}  # those of our own too
-_ALL_SETTINGS = [(file, name) for file, module in _ALL_FILES.items() for name in module.table()]
+# Of Split INV one of each kind: the others are a scene's and a stage's, put together.
+_SPLIT_NAMES = ("", "density", "static", "density/cook_spinach")
+_ALL_SETTINGS = [*_SETTINGS, *(("split", name) for name in _SPLIT_NAMES)]
 
 # As in the original's files, line by line: i_weights_warmup, i_weights, first frozen frame
 # (freeze_start_frame, counted as it takes effect; None: never), near, factor, llffhold,

@@ -7,8 +7,8 @@ from inv_jax import plans
 from inv_jax.types import InvError
 
 
-@pytest.mark.parametrize("name", sorted(split.table()))
-def test_every_setting_has_a_plan(name):
+@pytest.mark.parametrize("name", ["static", "density/sear_steak", ""])
+def test_a_setting_begins_with_its_stage(name):
     config = split.get_config(name)
     with config.unlocked():
         config.train.init_from = "runs/static"
