@@ -73,11 +73,11 @@ def get_config() -> ml_collections.ConfigDict:
     train.init_roles = ("structure", "color")  # ... of these roles; the others start at random;
     # of a static field: 'static_structure', 'static_color'
     train.reset_optimizer = False  # forget Adam's moments at every frame
-    train.rays_per_step = 1024  # over all devices (N_rand); 0: all pixels of the training cameras,
+    train.rows_per_step = 1024  # over all devices (N_rand); 0: all pixels of the training cameras,
     # less a few (1 in 64 at most) that do not divide over the devices well: others in each step
     train.frames_at_once = 1  # of those from scratch, which do not depend on each other; a multiple
     # of the devices, each of which trains its share of them, with all rays of their steps
-    train.rays_per_pass = 0  # rays through the network at once on a device; 0: fits the hardware
+    train.rows_per_pass = 0  # rays through the network at once on a device; 0: fits the hardware
     train.seed = 0
     train.loss = "mse"  # or 'huber' (use_huber)
     train.learning_rate = 5e-4  # (lrate)
@@ -106,7 +106,7 @@ def get_config() -> ml_collections.ConfigDict:
     split.empty_acc = 0.003  # ... and of its opacity
 
     config.eval = evaluation = ml_collections.ConfigDict()
-    evaluation.rays_per_chunk = 0  # rays rendered at once on a device; 0: fits the hardware
+    evaluation.rows_per_chunk = 0  # rays rendered at once on a device; 0: fits the hardware
     # Names of images from within a frame (train.image_every, train.image_steps).
     evaluation.step_picture = "cam{cam:02d}_frame{frame:04d}_iter{step:06d}_{psnr:.6f}.png"
 

@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
             warmup_steps=300,
             steps=120,
             freeze_frame=5,
-            rays_per_step=512,
+            rows_per_step=512,
             learning_rate=5e-3,
             lr_decay_steps=800,
             save_every=0,

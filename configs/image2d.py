@@ -37,7 +37,7 @@ Where nothing is ever frozen every frame is Warm-Up: `train.warmup_steps` counts
 - Four networks: `model.activation` is 'relu' or 'siren', `model.encoding` 'octaves' or 'fourier'.
 - `model.position_octaves` is 10; the original's 128 can be had, but a float32 coordinate has 24
   bits: what is beyond 2^20 or so is noise.
-- `train.rays_per_step=8192` takes that many random pixels a step instead of all of them.
+- `train.rows_per_step=8192` takes that many random pixels a step instead of all of them.
 - The original's loss is half of the mean squared error here. Adam does not see a factor of the
   loss (but for its epsilon, 1e-8), and nothing else is there to see it: no gradient is clipped.
 - `data.factor` averages squares of pixels, and has to divide the size.
@@ -102,7 +102,7 @@ def get_config(name: str = "") -> ml_collections.ConfigDict:
             steps=3000,
             warmup_steps=3000,
             freeze_frame=0,
-            rays_per_step=0,
+            rows_per_step=0,
             learning_rate=1e-4,
             lr_decay_rate=1.0,
             clip_norm=1e9,

@@ -28,7 +28,7 @@ from absl import app, flags, logging
 from benching import rows, setups
 from fuzzing import samples
 
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.codec.base import Codec, Layout
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec

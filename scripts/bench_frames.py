@@ -20,8 +20,8 @@ from absl import app, flags, logging
 from benching import rows, setups
 
 from configs import demo
-from inv_jax import build
 from inv_jax import params as params_lib
+from inv_jax.assembly import build
 from inv_jax.cost import trial
 from inv_jax.train import lanes, resume
 from inv_jax.train.frame import FrameInTraining
@@ -48,7 +48,7 @@ class Group:
         stepper = build.stepper(config, model, devices, frames_at_once=count)
         frame, cameras = trial.random_frame(*size)
         self._lanes = lanes.make(stepper, devices, cameras, range(count), count)
-        self.rays_per_pass = stepper.rays_per_pass
+        self.rows_per_pass = stepper.rows_per_pass
         self._frames = []
         for number in range(count):
             state, step, seconds = resume.begin(
@@ -80,7 +80,7 @@ def config_of(kind: str) -> tuple[ml_collections.ConfigDict, tuple[int, int, int
         procedural = config.data.procedural
         return config, (procedural.num_cams - 1, procedural.height, procedural.width)
     width, height = map(int, _SIZE.value.split("x"))
-    return setups.image_config(train__rays_per_step=height * width), (1, height, width)
+    return setups.image_config(train__rows_per_step=height * width), (1, height, width)
 
 
 def main(_: list[str]) -> None:
@@ -101,7 +101,7 @@ def main(_: list[str]) -> None:
             row: dict[str, Any] = {
                 "case": f"{kind}, {count} at once",
                 "frames_at_once": count,
-                "rays_per_pass": group.rays_per_pass,
+                "rows_per_pass": group.rows_per_pass,
                 **times["group"].row(),
                 **times["alone"].row("alone_seconds"),
                 "frame_steps_per_second": 1.0 / times["group"].median,

@@ -46,7 +46,7 @@ def case(size: str, network: str, rays: str, precision: str, phase: str) -> step
         model__activation=activation,
         model__encoding=encoding,
         model__precision=precision,
-        train__rays_per_step=height * width if rays == "all" else int(rays),
+        train__rows_per_step=height * width if rays == "all" else int(rays),
     )
     goal = GOAL if jax.default_backend() == "cpu" else None
     pixels = "all" if rays == "all" else f"{rays} random"

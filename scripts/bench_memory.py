@@ -26,7 +26,7 @@ import numpy as np
 from absl import app, flags, logging
 from benching import rows, setups, theatre
 
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.train.journal import Journal
 from inv_jax.train.parallel import Devices
 
@@ -88,7 +88,7 @@ def main(_: list[str]) -> None:
         train__warmup_steps=_STEPS.value,
         train__steps=_STEPS.value,
         train__freeze_frame=3,
-        train__rays_per_step=min(1024, theatre.frame_bytes() // 3),  # an image may be small
+        train__rows_per_step=min(1024, theatre.frame_bytes() // 3),  # an image may be small
     )
     journals: list[_Measured] = []
 

@@ -23,7 +23,7 @@ import tempfile
 from absl import app, flags, logging
 from benching import rows, setups, theatre
 
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.train.parallel import Devices
 
 _NETWORK = flags.DEFINE_enum(
@@ -49,7 +49,7 @@ def train(workdir: pathlib.Path) -> list[dict]:
     config = setups.config(
         **theatre.settings(_FRAMES.value),
         model__precision=_PRECISION.value,
-        train__rays_per_step=_RAYS.value,
+        train__rows_per_step=_RAYS.value,
         train__warmup_steps=_FIRST.value or _STEPS.value,
         train__steps=_STEPS.value,
         train__freeze_frame=2,

@@ -4,7 +4,7 @@
     python scripts/bench_render.py --size=1352x1014 --precision=float32,bfloat16
 
 One JSON line per precision. The image is rendered as evaluation does it: on all devices, in chunks
-of `rays_per_chunk`, each fetched to the host. A smaller image than 1352x1014 says so in `note` and
+of `rows_per_chunk`, each fetched to the host. A smaller image than 1352x1014 says so in `note` and
 has `full_image_seconds`, what the full one would take at the same rays a second. The other fields
 are those of `bench_step.py`, for the image.
 """
@@ -15,7 +15,7 @@ import jax
 from absl import app, flags, logging
 from benching import rows, setups, theatre
 
-from inv_jax import build, sizing
+from inv_jax.assembly import build, sizing
 from inv_jax.cost import count, trial
 from inv_jax.cost.products import Floor
 from inv_jax.render.view import ViewRenderer
@@ -23,7 +23,7 @@ from inv_jax.train.parallel import Devices
 
 _SIZE = flags.DEFINE_string("size", "", "WIDTHxHEIGHT; default 1352x1014, an eighth on a CPU.")
 _PRECISION = flags.DEFINE_list("precision", None, "Default float32, on a GPU all three.")
-_CHUNK = flags.DEFINE_integer("rays_per_chunk", 0, "0: what evaluation would choose.")
+_CHUNK = flags.DEFINE_integer("rows_per_chunk", 0, "0: what evaluation would choose.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of timing.")
 _BUDGET = flags.DEFINE_float("budget", 0.0, "No new case begins after so many seconds; 0: all do.")
 
@@ -36,10 +36,10 @@ def bench(
     """Times one image."""
     config = setups.config(
         model__precision=precision,
-        eval__rays_per_chunk=_CHUNK.value,
+        eval__rows_per_chunk=_CHUNK.value,
     )
     nerf = build.model(config)
-    chunk = sizing.rays_per_chunk(config, nerf, devices)
+    chunk = sizing.rows_per_chunk(config, nerf, devices)
     renderer = ViewRenderer(nerf, devices, chunk)
     params = renderer.params(nerf.init(jax.random.key(0)))
     _, cameras = trial.random_frame(1, height, width)
@@ -52,7 +52,7 @@ def bench(
     compile_seconds = image_seconds()
     rays = height * width
     share = -(-rays // devices.count)
-    cost = count.image(nerf, rays=share, rays_per_chunk=chunk, itemsize=count.itemsize(precision))
+    cost = count.image(nerf, rays=share, rows_per_chunk=chunk, itemsize=count.itemsize(precision))
     floor_timer = Floor(precision)
     floor_timer.prepare(cost.products)
     times = rows.in_turn(
@@ -69,9 +69,9 @@ def bench(
         "image": [height, width],
         "width": nerf.mlp.width,
         "samples": [nerf.coarse_samples, nerf.fine_samples],
-        "rays_per_chunk": min(chunk, share),
+        "rows_per_chunk": min(chunk, share),
         **times["image"].row(),
-        "rays_per_second": rays / seconds,
+        "rows_per_second": rays / seconds,
         "flops": cost.flops,
         "bytes_fused": cost.bytes.fused,
         "bytes_unfused": cost.bytes.unfused,

@@ -24,8 +24,8 @@ from absl import app, flags, logging
 from benching import hosts as host
 from benching import rows, setups
 
-from inv_jax import build
 from inv_jax import params as params_lib
+from inv_jax.assembly import build
 from inv_jax.cost import trial
 from inv_jax.train import hosts
 from inv_jax.train.parallel import Devices
@@ -49,7 +49,7 @@ _SIMULATED = "--xla_force_host_platform_device_count"
 def measure(kind: str, devices: Devices) -> dict[str, object]:
     """Times the step on these devices."""
     rays = _RAYS.value * (devices.count if kind == "weak" else 1)
-    config = setups.config(train__rays_per_step=rays)
+    config = setups.config(train__rows_per_step=rays)
     nerf = build.model(config)
     stepper = build.stepper(config, nerf, devices)
     placed = devices.replicate(trial.random_frame(*map(int, _PIXELS.value)))
@@ -63,10 +63,10 @@ def measure(kind: str, devices: Devices) -> dict[str, object]:
         "devices": devices.count,
         "processes": jax.process_count(),
         "rays": rays,
-        "rays_per_pass": stepper.rays_per_pass,
+        "rows_per_pass": stepper.rows_per_pass,
         "width": nerf.mlp.width,
         **times.row(),
-        "rays_per_second": rays / times.median,
+        "rows_per_second": rays / times.median,
     }
 
 
@@ -150,7 +150,7 @@ def main(_: list[str]) -> None:
             if row is None:
                 continue
             first = first or row
-            row["speedup"] = row["rays_per_second"] / first["rays_per_second"]
+            row["speedup"] = row["rows_per_second"] / first["rows_per_second"]
             row["ideal_speedup"] = 1.0 if _on_cpu() else row["devices"] / first["devices"]
             if _on_cpu():
                 row["note"] = f"simulated devices share {row['cores']} cores"

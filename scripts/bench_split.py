@@ -19,7 +19,7 @@ import ml_collections
 from absl import app, flags, logging
 from benching import rows, setups
 
-from inv_jax import build, plans
+from inv_jax.assembly import build, plans
 from inv_jax.cost import count, trial
 from inv_jax.train.parallel import Devices
 
@@ -46,8 +46,8 @@ class _Model:
         self.trial = trial.Trial(stepper, devices, found.roles, frame, cameras, found.mixture)
         self.cost = count.step(
             net,
-            rays=stepper.rays_per_step // stepper.num_devices,
-            rays_per_pass=stepper.rays_per_pass,
+            rays=stepper.rows_per_step // stepper.num_devices,
+            rows_per_pass=stepper.rows_per_pass,
             roles=found.roles,
             itemsize=count.itemsize(net.precision),
             mixture=found.mixture,
@@ -57,7 +57,7 @@ class _Model:
 def _row(phase: str, devices: Devices) -> dict[str, Any]:
     host = trial.random_frame(*map(int, _PIXELS.value), has_regions=True)
     frame, cameras = devices.replicate(host)
-    changes = {"train__rays_per_step": _RAYS.value, "train__freeze_frame": 2}
+    changes = {"train__rows_per_step": _RAYS.value, "train__freeze_frame": 2}
     inv = _Model(setups.config(**changes), phase, frame.replace(regions=None), cameras, devices)
     split = _Model(setups.split_config(_SETTING.value, **changes), phase, frame, cameras, devices)
     rounds = [

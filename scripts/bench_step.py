@@ -43,7 +43,7 @@ def cases() -> Iterator[steps.Case]:
     for rays in _RAYS.value or (["1024", "4096", "16384"] if on_gpu else ["1024"]):
         for precision in precisions:
             config = setups.config(
-                model__precision=precision, train__rays_per_step=int(rays), train__rays_per_pass=0
+                model__precision=precision, train__rows_per_step=int(rays), train__rows_per_pass=0
             )
             for phase in _PHASES.value:
                 yield steps.Case(

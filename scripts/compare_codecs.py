@@ -37,8 +37,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from configs import base, demo  # noqa: E402
-from inv_jax import build, captures  # noqa: E402
 from inv_jax import params as params_lib  # noqa: E402
+from inv_jax.assembly import build, captures  # noqa: E402
 from inv_jax.checkpoint import FrameStore  # noqa: E402
 from inv_jax.codec.base import Codec, Layout, Packet  # noqa: E402
 from inv_jax.codec.delta_codec import DeltaCodec  # noqa: E402
@@ -115,7 +115,7 @@ def config_of(capture: str) -> build.Config:
             warmup_steps=1500,
             steps=_STEPS.value,
             freeze_frame=4,
-            rays_per_step=256,
+            rows_per_step=256,
             save_every=0,
         )
     return config

@@ -22,12 +22,12 @@ from absl import app, flags, logging
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
+from inv_jax.assembly.playback import open_playback
 from inv_jax.cli import main as inv_jax
 from inv_jax.codec import bitstream
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.commands.info import part_rows
 from inv_jax.eval import measures, report
-from inv_jax.playback import open_playback
 from inv_jax.report import style
 from inv_jax.types import InvError
 

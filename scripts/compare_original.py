@@ -22,9 +22,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from configs import base  # noqa: E402
-from inv_jax import build  # noqa: E402
+from inv_jax.assembly import build  # noqa: E402
+from inv_jax.assembly.playback import open_playback  # noqa: E402
 from inv_jax.eval import measures, report  # noqa: E402
-from inv_jax.playback import open_playback  # noqa: E402
 from inv_jax.types import InvError  # noqa: E402
 
 _BASELINES = flags.DEFINE_string("baselines", "../shared/baselines", "Folder of the JSON files.")
@@ -60,7 +60,7 @@ def config_of(settings: dict, data: pathlib.Path, seed: int) -> build.Config:
             steps=settings["iters"],
             warmup_steps=settings["iters"],
             freeze_frame=settings["freeze"],
-            rays_per_step=settings["rays"],
+            rows_per_step=settings["rays"],
             seed=seed,
             save_every=0,
         )

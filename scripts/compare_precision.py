@@ -31,8 +31,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from configs import base  # noqa: E402
-from inv_jax import build, captures, plans  # noqa: E402
 from inv_jax import params as params_lib  # noqa: E402
+from inv_jax.assembly import build, captures, plans  # noqa: E402
 from inv_jax.checkpoint import FrameStore  # noqa: E402
 from inv_jax.eval import measures, report  # noqa: E402
 from inv_jax.render.view import ViewRenderer  # noqa: E402
@@ -86,7 +86,7 @@ def config_of(precision: str, seed: int) -> build.Config:
             steps=int(_TRANSFER.value[-1]),
             warmup_steps=int(_WARMUP.value[-1]),
             freeze_frame=config.data.first_frame + 1,
-            rays_per_step=_RAYS.value,
+            rows_per_step=_RAYS.value,
             seed=seed,
         )
     return config
@@ -114,7 +114,7 @@ class Run:
         self._plan = plans.of(config)
         self._capture = captures.of(config, workdir)
         self._cameras = self._capture.cameras.take(np.array(self._capture.train_cams))
-        self._renderer = ViewRenderer(model, self._devices, rays_per_chunk=1024)
+        self._renderer = ViewRenderer(model, self._devices, rows_per_chunk=1024)
         self._initial, _ = build.initial_params(config, model, has_frames=False)
         self._store = FrameStore(workdir, writable=True)
         self._step = self._devices.map(self._stepper.run)

@@ -33,7 +33,7 @@ from absl import app, flags, logging
 from benching import rows as rows_lib
 from comparing import cells, protocol
 
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.cli import main as inv_jax
 from inv_jax.commands.stop import Stop
 from inv_jax.data import files

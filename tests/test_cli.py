@@ -32,7 +32,7 @@ _TINY = {
     "train.steps": 3,
     "train.warmup_steps": 3,
     "train.freeze_frame": 2,
-    "train.rays_per_step": 16,
+    "train.rows_per_step": 16,
 }
 
 
@@ -146,18 +146,18 @@ def test_a_mistake_on_the_command_line_is_one_line(argv, said, tmp_path, capsys)
         ("model.width=0", "model.width"),
         ("model.coarse_samples=2", "model.coarse_samples"),
         ("model.position_octaves=-1", "model.position_octaves=-1"),
-        ("train.rays_per_step=18", "train.rays_per_step=18 does not divide over 4 devices"),
-        ("train.rays_per_step=-1", "train.rays_per_step=-1"),
-        ("train.rays_per_step=4000", "408 pixels of the 2 training cameras"),
-        ("train.rays_per_pass=3", "train.rays_per_pass=3"),
-        ("train.rays_per_pass=-1", "train.rays_per_pass=-1"),
+        ("train.rows_per_step=18", "train.rows_per_step=18 does not divide over 4 devices"),
+        ("train.rows_per_step=-1", "train.rows_per_step=-1"),
+        ("train.rows_per_step=4000", "408 pixels of the 2 training cameras"),
+        ("train.rows_per_pass=3", "train.rows_per_pass=3"),
+        ("train.rows_per_pass=-1", "train.rows_per_pass=-1"),
         ("train.loss=l3", "train.loss='l3'"),
         ("train.init_from=/nowhere", "train.init_from=/nowhere"),
         ("train.steps=0", "0 steps"),
         ("train.warmup_steps=0", "0 steps"),
         ("train.save_every=-1", "train.save_every=-1"),
         ("train.image_every=-1", "train.image_every=-1"),
-        ("eval.rays_per_chunk=-1", "eval.rays_per_chunk=-1"),
+        ("eval.rows_per_chunk=-1", "eval.rows_per_chunk=-1"),
     ],
 )
 def test_a_mistake_in_a_setting_names_it_and_nothing_is_written(
@@ -257,7 +257,7 @@ def test_too_little_device_memory_names_the_setting(capture, tmp_path, monkeypat
     _, errors = capsys.readouterr()
     last = errors.splitlines()[-1]
     assert last.startswith("inv-jax: out of device memory")
-    assert "train.rays_per_pass" in last
+    assert "train.rows_per_pass" in last
     assert "Traceback" not in errors
     assert status == 2
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from configs import demo
-from inv_jax import build
+from inv_jax.assembly import build
 
 
 @pytest.mark.slow  # some minutes: the whole demo

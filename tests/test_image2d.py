@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from configs import image2d
-from inv_jax import captures, cli, plans, playback
+from inv_jax import cli
+from inv_jax.assembly import captures, plans, playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.video import NeuralVideo
@@ -48,7 +49,7 @@ def test_pictures_are_learned(workdir):
 
 def test_all_pixels_are_a_step(workdir):
     config = json.loads((workdir / "config.json").read_text())["config"]
-    assert config["train"]["rays_per_step"] == HEIGHT * WIDTH
+    assert config["train"]["rows_per_step"] == HEIGHT * WIDTH
     assert config["render"]["fps"] == 30.0
 
 
@@ -120,7 +121,7 @@ def test_the_rate_of_a_file_is_the_videos(clip, tmp_path):
     config = image2d.get_config()
     config.data.path = str(path)
     made = captures.completed(config, tmp_path, Devices())
-    assert (made.render.fps, made.train.rays_per_step) == (12.0, HEIGHT * WIDTH)
+    assert (made.render.fps, made.train.rows_per_step) == (12.0, HEIGHT * WIDTH)
 
 
 def test_the_baseline_has_the_steps_that_were_spent():

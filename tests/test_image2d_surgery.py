@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from configs import image2d
-from inv_jax import build, cli, plans
+from inv_jax import cli
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, plans
 from inv_jax.checkpoint import FrameStore
 from inv_jax.types import InvError
 

@@ -7,13 +7,13 @@ import sys
 
 from absl import flags, logging
 
-from inv_jax import record
+from inv_jax.assembly import record
+from inv_jax.assembly.playback import model_of
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.params import ROLES, STRUCTURE
-from inv_jax.playback import model_of
 from inv_jax.types import InvError, Stopped
 
 USAGE = "video.inv --out=FOLDER [--frames=1:30]"
@@ -47,7 +47,7 @@ def _decode(
     try:
         _write(video, frames, temporary, stop)
         capture = video.header.rig.fingerprint
-        record.write(config, temporary, None, rays_per_pass=0, capture=capture)
+        record.write(config, temporary, None, rows_per_pass=0, capture=capture)
         os.replace(temporary, out)
     except Stopped as stopped:
         print(f"inv-jax: {stopped}", file=sys.stderr)

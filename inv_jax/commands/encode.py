@@ -5,14 +5,14 @@ import sys
 
 from absl import flags, logging
 
-from inv_jax import build, record
+from inv_jax.assembly import build, record
+from inv_jax.assembly.playback import open_playback
 from inv_jax.codec import make, registry
 from inv_jax.codec.frames import bits_per_param
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data import files
-from inv_jax.playback import open_playback
 from inv_jax.player.player import FrameSource
 from inv_jax.types import InvError, Stopped
 

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 
+from inv_jax.assembly.playback import Playback, open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data.capture import Capture
 from inv_jax.eval import flicker, measures, metrics, report
 from inv_jax.eval.flicker import Flicker
 from inv_jax.eval.measures import Measures
-from inv_jax.playback import Playback, open_playback
 from inv_jax.types import InvError
 
 USAGE = (

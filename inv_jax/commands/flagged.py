@@ -7,8 +7,8 @@ import pathlib
 from absl import flags, logging
 from ml_collections import config_flags
 
+from inv_jax.assembly.playback import Playback
 from inv_jax.data import masks
-from inv_jax.playback import Playback
 from inv_jax.train import hosts
 from inv_jax.types import InvError
 

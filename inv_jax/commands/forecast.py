@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 
-from inv_jax import build, captures, plans, sizing
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures, plans, sizing
 from inv_jax.cost import count, disk, machine, trial, words
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
@@ -102,7 +102,7 @@ class Forecast:
             self._plan,
             self._model,
             self._devices,
-            self._step.rays_per_pass,
+            self._step.rows_per_pass,
             self._size,
         )
 
@@ -124,8 +124,8 @@ class Forecast:
         step = self._step
         yield (
             "rays a step",
-            f"{step.rays_per_step}; {step.rays_per_step // step.num_devices} a device, "
-            f"{step.rays_per_pass} of them at once",
+            f"{step.rows_per_step}; {step.rows_per_step // step.num_devices} a device, "
+            f"{step.rows_per_pass} of them at once",
         )
         yield from self._memory_rows()
 
@@ -135,7 +135,7 @@ class Forecast:
             self._plan,
             self._model,
             self._devices,
-            self._step.rays_per_pass,
+            self._step.rows_per_pass,
             self._size,
         )
         free = sizing.available_memory(self._devices)
@@ -175,8 +175,8 @@ class Forecast:
             if steps:
                 cost = count.step(
                     self._model,
-                    rays=self._step.rays_per_step // self._step.num_devices,
-                    rays_per_pass=self._step.rays_per_pass,
+                    rays=self._step.rows_per_step // self._step.num_devices,
+                    rows_per_pass=self._step.rows_per_pass,
                     roles=one.roles,
                     itemsize=count.itemsize(self.precision),
                     mixture=one.mixture,
@@ -216,7 +216,7 @@ class Forecast:
         view = count.image(
             build.shown_model(self._config),
             rays=self._size[1] * self._size[2],
-            rays_per_chunk=sizing.rays_per_chunk(self._config, self._model, self._devices),
+            rows_per_chunk=sizing.rows_per_chunk(self._config, self._model, self._devices),
             itemsize=count.itemsize(self.precision),
         )
         step_flops = last.cost.flops * self._devices.count  # of all devices, in the same time

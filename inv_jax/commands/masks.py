@@ -23,7 +23,7 @@ from typing import Any
 
 from absl import flags
 
-from inv_jax import captures, sizing
+from inv_jax.assembly import captures, sizing
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data import masks as masks_lib

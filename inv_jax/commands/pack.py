@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from inv_jax import captures
+from inv_jax.assembly import captures
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data import pack

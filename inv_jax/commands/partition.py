@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags, logging
 
+from inv_jax.assembly.playback import Playback, open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data import files
@@ -14,7 +15,6 @@ from inv_jax.data.rig import Rig
 from inv_jax.partition import page
 from inv_jax.partition.findings import Findings, describe, tables
 from inv_jax.partition.study import Effort, Study, default_pairs
-from inv_jax.playback import Playback, open_playback
 from inv_jax.report import settings, style
 from inv_jax.report.runs import Run, open_runs
 from inv_jax.train.parallel import Devices

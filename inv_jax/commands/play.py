@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 
 from absl import flags
 
-from inv_jax import build, sizing
-from inv_jax import playback as playback_lib
+from inv_jax.assembly import build, sizing
+from inv_jax.assembly import playback as playback_lib
 from inv_jax.codec.header import Header
 from inv_jax.commands.stop import Stop
 from inv_jax.player import outputs, paths
@@ -76,7 +76,7 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "patience", 30.0, "Seconds of waiting for a silent publisher.", flag_values=values
     )
     flags.DEFINE_integer(
-        "rays_per_chunk", 0, "Rays rendered at once; 0: fits the hardware.", flag_values=values
+        "rows_per_chunk", 0, "Rays rendered at once; 0: fits the hardware.", flag_values=values
     )
     flags.DEFINE_string("report", "", "Writes the report to this JSON file.", flag_values=values)
 
@@ -159,9 +159,9 @@ class Pictures:
         config, _ = playback_lib.model_of(header, values.video)
         model = build.shown_model(config)
         with config.unlocked():
-            config.update({"eval": {"rays_per_chunk": values.rays_per_chunk}})
+            config.update({"eval": {"rows_per_chunk": values.rows_per_chunk}})
         devices = Devices()
-        renderer = ViewRenderer(model, devices, sizing.rays_per_chunk(config, model, devices))
+        renderer = ViewRenderer(model, devices, sizing.rows_per_chunk(config, model, devices))
         self._player = Player(FromMain(None, devices), renderer)  # it looks at what comes
         self._cameras = paths.track(header.rig, values.path).cameras
         self._painter, self._output = Painter(header.rig), values.layer

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 from absl import flags, logging
 
+from inv_jax.assembly.playback import Playback, open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
-from inv_jax.playback import Playback, open_playback
 from inv_jax.player import outputs as outputs_lib
 from inv_jax.player import paths
 from inv_jax.player.paths import CameraPath

@@ -4,13 +4,13 @@ import pathlib
 
 from absl import flags, logging
 
-from inv_jax import build
 from inv_jax import params as params_lib
+from inv_jax.assembly import build
+from inv_jax.assembly.playback import open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import report
-from inv_jax.eval.swap_sheet import Swap, SwapSheet
-from inv_jax.playback import open_playback
+from inv_jax.report.swap_sheet import Swap, SwapSheet
 from inv_jax.train.refine import Refiner
 from inv_jax.types import InvError, Params, Stopped
 

@@ -4,7 +4,7 @@ import sys
 
 from absl import flags
 
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.types import Stopped

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 from absl import flags, logging
 
+from inv_jax.assembly.playback import Playback, open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands import render as render_lib
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import pictures
-from inv_jax.playback import Playback, open_playback
 from inv_jax.player import paths
 from inv_jax.player.beside import Drawing, Run
 from inv_jax.player.video import VideoWriter

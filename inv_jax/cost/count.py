@@ -196,7 +196,7 @@ def step(
     model: Model,
     *,
     rays: int,
-    rays_per_pass: int,
+    rows_per_pass: int,
     roles: tuple[str, ...],
     itemsize: int = 4,
     mixture: Mixture = PLAIN,
@@ -206,13 +206,13 @@ def step(
     Args:
       model: The model.
       rays: That the device takes of the step.
-      rays_per_pass: That go through the network at once.
+      rows_per_pass: That go through the network at once.
       roles: What trains in the phase. Whatever of it a step of some kind leaves as it is has no
         gradient there, but takes part in the update.
       itemsize: Bytes of a number in the network: 4, or 2 for bfloat16.
       mixture: What its steps are made of.
     """
-    passes = rays // min(rays, rays_per_pass)
+    passes = rays // min(rays, rows_per_pass)
     kinds = [
         _pass(
             model.part(kind.part) if kind.part else model,
@@ -236,9 +236,9 @@ def step(
     )
 
 
-def image(model: Model, *, rays: int, rays_per_chunk: int, itemsize: int = 4) -> Cost:
+def image(model: Model, *, rays: int, rows_per_chunk: int, itemsize: int = 4) -> Cost:
     """An image of so many rays (pixels) on one device; the last chunk is as large as the others."""
-    per_chunk = min(rays, rays_per_chunk)
+    per_chunk = min(rays, rows_per_chunk)
     chunks = -(-rays // per_chunk)
     one = _pass(model, per_chunk, (), itemsize)
     return Cost(

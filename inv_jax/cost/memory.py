@@ -43,8 +43,8 @@ def of_training(
     model: Model,
     *,
     phases: Sequence[tuple[str, ...]],
-    rays_per_pass: int,
-    rays_per_chunk: int,
+    rows_per_pass: int,
+    rows_per_chunk: int,
     frame_pixels: int,
     frames: int = 1,
     itemsize: int = 4,
@@ -55,8 +55,8 @@ def of_training(
     Args:
       model: The model.
       phases: The roles that train in each; the largest need counts.
-      rays_per_pass: Rays through the network at once.
-      rays_per_chunk: Rays rendered at once.
+      rows_per_pass: Rays through the network at once.
+      rows_per_chunk: Rays rendered at once.
       frame_pixels: Pixels of all training cameras in a frame.
       frames: Frames that train on the device at once.
       itemsize: Bytes of a number in the network.
@@ -71,8 +71,8 @@ def of_training(
         moments=2 * 4 * stacks * trainable,
         pixels=(_FRAMES + stacks - 1) * pixel_bytes * frames * frame_pixels,
         activations=frames
-        * max(activations(model, rays_per_pass, roles, itemsize) for roles in phases),
-        image=round(_RENDERING * rays_per_chunk * _widest(model, ()) * itemsize),
+        * max(activations(model, rows_per_pass, roles, itemsize) for roles in phases),
+        image=round(_RENDERING * rows_per_chunk * _widest(model, ()) * itemsize),
     )
 
 

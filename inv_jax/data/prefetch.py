@@ -44,7 +44,7 @@ def frames_ahead(
     shown_cam: int,
     place: Callable[[Frame], Any],
     masks: Masks | None = None,
-    rays_per_step: int = 0,
+    rows_per_step: int = 0,
     ahead: int = 1,
 ) -> Iterator[Prepared]:
     """Prepares the given frames in order, ahead of the reader.
@@ -58,7 +58,7 @@ def frames_ahead(
       shown_cam: Camera whose image stays on the host.
       place: Sends the images of the training cameras to the devices.
       masks: Sort their pixels into regions; None: nobody asks for these.
-      rays_per_step: Of a batch; where far fewer pixels move, a warning says so.
+      rows_per_step: Of a batch; where far fewer pixels move, a warning says so.
       ahead: How many frames are prepared while the reader has one.
 
     Raises:
@@ -72,7 +72,7 @@ def frames_ahead(
         frame = capture.load(number, cams)
         images = np.asarray(frame.images)
         shown = images[cams.index(shown_cam)].copy()
-        regions = None if masks is None else _regions(masks, number, train_cams, rays_per_step)
+        regions = None if masks is None else _regions(masks, number, train_cams, rows_per_step)
         placed = place(frame.replace(images=images[: len(train_cams)], regions=regions))
         return jax.block_until_ready(placed), shown
 
@@ -99,7 +99,7 @@ def frames_ahead(
                 future.cancel()
 
 
-def _regions(masks: Masks, number: int, cams: Sequence[int], rays_per_step: int) -> Regions:
+def _regions(masks: Masks, number: int, cams: Sequence[int], rows_per_step: int) -> Regions:
     """The regions of a frame.
 
     Where nothing moves, steps on dynamic rays draw from all pixels, which stay static; where few
@@ -112,10 +112,10 @@ def _regions(masks: Masks, number: int, cams: Sequence[int], rays_per_step: int)
             "frame %d: the masks show nothing that moves; steps on what moves see all pixels",
             number,
         )
-    elif moving < rays_per_step / _FEW:
+    elif moving < rows_per_step / _FEW:
         logging.warning(
             "frame %d: the masks show %d pixels that move, and a step on what moves has %d rays: "
             "each of them over and over",
-            *(number, moving, rays_per_step),
+            *(number, moving, rows_per_step),
         )
     return rays.regions(is_dynamic)

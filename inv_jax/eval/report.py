@@ -36,7 +36,7 @@ QUANTITIES = {
     "flicker": Quantity("flicker", "/255", 3),
     "flicker_truth": Quantity("of truth", "/255", 3),
     "seconds": Quantity("seconds", "", 1),
-    "rays_per_second": Quantity("rays/s", higher_is_better=True),
+    "rows_per_second": Quantity("rays/s", higher_is_better=True),
     "steps_per_second": Quantity("steps per second", higher_is_better=True),
 }
 _SUMMARISED = {"mean": statistics.fmean, "median": statistics.median}

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from inv_jax import params as params_lib
+from inv_jax.assembly.playback import Playback
 from inv_jax.eval import report
 from inv_jax.partition.choices import ALL, FIRST, LAST, NONE, RANDOM
-from inv_jax.playback import Playback
 
 STILL = "still"  # trained on the images that the params were trained on already
 FRAMES = "frames"  # from one stored frame to the next

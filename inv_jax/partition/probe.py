@@ -59,16 +59,16 @@ def moved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class Probe:
     """Renders pixels with any params; holds the compiled program."""
 
-    def __init__(self, model: Model, devices: Devices, cameras: Cameras, rays_per_chunk: int):
+    def __init__(self, model: Model, devices: Devices, cameras: Cameras, rows_per_chunk: int):
         """Makes a probe.
 
         Args:
           model: What is rendered.
           devices: Who renders.
           cameras: All that pixels are of.
-          rays_per_chunk: Pixels at once on a device; bounds the memory.
+          rows_per_chunk: Pixels at once on a device; bounds the memory.
         """
-        self._devices, self._rays_per_chunk = devices, rays_per_chunk
+        self._devices, self._rows_per_chunk = devices, rows_per_chunk
         self._cameras = devices.replicate(cameras)
 
         def chunk(params: Params, cameras: Cameras, pixels: Pixels) -> jax.Array:
@@ -86,12 +86,12 @@ class Probe:
         """
         devices = self._devices
         # Equal rounds, no larger than needed.
-        per_round = min(self._rays_per_chunk, -(-len(pixels) // devices.count)) * devices.count
+        per_round = min(self._rows_per_chunk, -(-len(pixels) // devices.count)) * devices.count
         rounds = -(-len(pixels) // per_round)
         places = np.minimum(np.arange(rounds * per_round), len(pixels) - 1)
         places = places.reshape(rounds, devices.count, -1)[:, devices.local_places]
         placed, parts = devices.replicate(params), []
-        with parallel.out_of_memory_as_error("eval.rays_per_chunk"):
+        with parallel.out_of_memory_as_error("eval.rows_per_chunk"):
             for chosen in places:
                 part = jax.tree.map(lambda x, chosen=chosen: x[chosen], pixels)
                 parts.append(np.asarray(self._chunk(placed, self._cameras, part)))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from inv_jax import build, sizing
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, sizing
+from inv_jax.assembly.playback import Playback
 from inv_jax.eval import metrics
 from inv_jax.partition import probe
 from inv_jax.partition.choices import ALL, Choice, in_order, to_train
@@ -22,7 +23,6 @@ from inv_jax.partition.findings import (
     Findings,
     Row,
 )
-from inv_jax.playback import Playback
 from inv_jax.train.refine import Refiner
 from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
 
@@ -79,7 +79,7 @@ class Study:
             model,
             devices,
             playback.rig.cameras,
-            sizing.rays_per_chunk(playback.config, model, devices),
+            sizing.rows_per_chunk(playback.config, model, devices),
         )
         self._refiner = Refiner(
             build.stepper(playback.config, model, devices), devices, should_stop

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from inv_jax.assembly.playback import Playback
 from inv_jax.eval import metrics, pictures, sheets
 from inv_jax.eval.sheets import Panel, Picture
-from inv_jax.playback import Playback
 from inv_jax.player import outputs as outputs_lib
 from inv_jax.player.outputs import Painter
 from inv_jax.player.paths import CameraPath

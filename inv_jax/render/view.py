@@ -54,14 +54,14 @@ class PendingView:
         placed: Params,
         cameras: Cameras,
         cam: int,
-        rays_per_chunk: int,
+        rows_per_chunk: int,
     ):
         """See `ViewRenderer.start`."""
         self._chunk, self._devices, self._placed = chunk, devices, placed
         self._shape = (cameras.height, cameras.width)
         num_pixels = cameras.height * cameras.width
         # Equal chunks, no larger than needed: a small image is not padded to a large chunk.
-        per_round = min(rays_per_chunk, -(-num_pixels // devices.count))
+        per_round = min(rows_per_chunk, -(-num_pixels // devices.count))
         self.chunks_left = -(-num_pixels // (per_round * devices.count))
         pixels = np.minimum(
             np.arange(self.chunks_left * per_round * devices.count, dtype=np.int32), num_pixels - 1
@@ -74,7 +74,7 @@ class PendingView:
     def advance(self, chunks: int = 1) -> None:
         """Renders the next chunks, on all devices."""
         start = time.perf_counter()
-        with parallel.out_of_memory_as_error("eval.rays_per_chunk"):
+        with parallel.out_of_memory_as_error("eval.rows_per_chunk"):
             for _ in range(min(chunks, self.chunks_left)):
                 part = self._chunk(self._placed, *self._where, self._pixels[len(self._parts)])
                 self._parts.append(jax.tree.map(np.asarray, part))
@@ -98,16 +98,16 @@ class PendingView:
 class ViewRenderer:
     """Renders images of any camera with any params; holds the compiled program."""
 
-    def __init__(self, model: Model, devices: Devices, rays_per_chunk: int):
+    def __init__(self, model: Model, devices: Devices, rows_per_chunk: int):
         """Makes a renderer.
 
         Args:
           model: What is rendered.
           devices: Who renders; each takes its share of a chunk.
-          rays_per_chunk: Rays at once on a device; bounds the memory.
+          rows_per_chunk: Rays at once on a device; bounds the memory.
         """
         self._devices = devices
-        self._rays_per_chunk = rays_per_chunk
+        self._rows_per_chunk = rows_per_chunk
 
         def chunk(params: Params, cameras: Cameras, cam: jax.Array, pixels: jax.Array) -> View:
             rows, cols = pixels // cameras.width, pixels % cameras.width
@@ -128,7 +128,7 @@ class ViewRenderer:
           cameras: Any cameras.
           cam: Which of them.
         """
-        return PendingView(self._chunk, self._devices, placed, cameras, cam, self._rays_per_chunk)
+        return PendingView(self._chunk, self._devices, placed, cameras, cam, self._rows_per_chunk)
 
     def render(
         self,

@@ -7,7 +7,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from inv_jax import record
+from inv_jax.assembly import record
 from inv_jax.report import runs as runs_lib
 from inv_jax.report import series, settings
 from inv_jax.report.measured import journal_scores

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from absl import logging
 
+from inv_jax.assembly.playback import Playback
 from inv_jax.eval.measures import Measures
-from inv_jax.playback import Playback
 from inv_jax.report import chapters, page
 from inv_jax.report.chapters import Chapter
 from inv_jax.report.measured import Cache, Viewer, journal_scores

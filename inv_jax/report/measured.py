@@ -19,10 +19,10 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from inv_jax import params as params_lib
+from inv_jax.assembly.playback import Playback, open_playback
 from inv_jax.data import files
 from inv_jax.eval import pictures
 from inv_jax.eval.measures import MASKED, Mask, Measures
-from inv_jax.playback import Playback, open_playback
 from inv_jax.player import outputs
 from inv_jax.report.runs import Run
 from inv_jax.types import InvError

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inv_jax import params as params_lib
-from inv_jax import record
+from inv_jax.assembly import record
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import bitstream
 from inv_jax.codec.frames import bits_per_param

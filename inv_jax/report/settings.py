@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from inv_jax import record
+from inv_jax.assembly import record
 from inv_jax.models import registry
 from inv_jax.report.runs import Run
 

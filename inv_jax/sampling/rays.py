@@ -24,14 +24,14 @@ def sample_rays(
     key: PRNGKeyArray,
     step: Int[Array, ""],
     ids: Int[Array, "b"],
-    rays_per_step: int,
+    rows_per_step: int,
     frame: Frame,
     cameras: Cameras,
     region: str = ALL,
 ) -> Batch:
     """The rays `ids` of a step's batch, made on the device from pixel indices.
 
-    An epoch is `pixels // rays_per_step` steps over a fresh shuffle. The remainder of the pixels
+    An epoch is `pixels // rows_per_step` steps over a fresh shuffle. The remainder of the pixels
     (fewer than one batch) rests for that epoch. Epochs go by steps: batches of steps that see
     another region are never drawn, so that a pixel is met once an epoch at most. Of a region with
     fewer pixels than a batch all are drawn, over and over; of one without any, all pixels are.
@@ -40,8 +40,8 @@ def sample_rays(
       inputs: What a ray is: `Model.inputs`.
       key: The frame's key; the epoch is folded into it.
       step: Step within the frame, from 0.
-      ids: Which rays of the batch, in [0, rays_per_step).
-      rays_per_step: Size of the batch over all devices.
+      ids: Which rays of the batch, in [0, rows_per_step).
+      rows_per_step: Size of the batch over all devices.
       frame: Images of the training cameras.
       cameras: The same cameras, in the same order.
       region: `ALL` pixels, the `STATIC` or the `DYNAMIC` ones; but for all of them the frame has
@@ -55,14 +55,14 @@ def sample_rays(
     """
     num_cams, height, width, _ = frame.images.shape
     num_pixels = num_cams * height * width
-    if num_pixels < rays_per_step:
-        raise ValueError(f"{rays_per_step} rays a step, but the frame has {num_pixels} pixels")
+    if num_pixels < rows_per_step:
+        raise ValueError(f"{rows_per_step} rays a step, but the frame has {num_pixels} pixels")
     first, count = 0, num_pixels
     if region != ALL:
         first, count = _region(frame.regions, region, num_pixels)
-    steps_per_epoch = jnp.maximum(count // rays_per_step, 1)
+    steps_per_epoch = jnp.maximum(count // rows_per_step, 1)
     epoch, batch = step // steps_per_epoch, step % steps_per_epoch
-    pixels = permute(jax.random.fold_in(key, epoch), batch * rays_per_step + ids, count)
+    pixels = permute(jax.random.fold_in(key, epoch), batch * rows_per_step + ids, count)
     is_dynamic = None
     if frame.regions is not None:
         places = first + pixels

@@ -3,7 +3,7 @@
 import pathlib
 import urllib.parse
 
-from inv_jax import record
+from inv_jax.assembly import record
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.stream import manifest as manifest_lib
 from inv_jax.stream import ranges

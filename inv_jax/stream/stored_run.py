@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from inv_jax import record
+from inv_jax.assembly import record
+from inv_jax.assembly.playback import open_playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.codec.raw_codec import RawCodec
-from inv_jax.playback import open_playback
 from inv_jax.types import Params
 
 

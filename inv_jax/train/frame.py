@@ -82,7 +82,7 @@ class FrameInTraining:
             "means": [float(state.means.loss), float(state.means.mse)],
         }
 
-    def notes(self, state: TrainState, rays_per_step: int) -> dict[str, Any]:
+    def notes(self, state: TrainState, rows_per_step: int) -> dict[str, Any]:
         """What is stored with its params when it is done, and in its row.
 
         Loss and `train_psnr` are running means over the rays that the last steps drew, not over
@@ -97,7 +97,7 @@ class FrameInTraining:
             "train_psnr": psnr(state.means.mse),
             "seconds": round(self.seconds, 3),
             "steps_per_second": round(steps_per_second, 3),
-            "rays_per_second": round(steps_per_second * rays_per_step),
+            "rows_per_second": round(steps_per_second * rows_per_step),
             **{name: round(getattr(self, name), 4) for name in _COSTS},
         }
 

@@ -32,7 +32,7 @@ class HandOver:
         lanes: Lanes,
         capture: Capture,
         settings: Settings,
-        rays_per_step: int,
+        rows_per_step: int,
     ):
         """Takes the parts of a run.
 
@@ -42,10 +42,10 @@ class HandOver:
           lanes: Where on them the frames lie.
           capture: What they are trained on.
           settings: Of these, `images`, `image_cams` and `from_decoded`.
-          rays_per_step: Of each frame.
+          rows_per_step: Of each frame.
         """
         self._recorder, self._devices, self._lanes = recorder, devices, lanes
-        self._capture, self._settings, self._rays_per_step = capture, settings, rays_per_step
+        self._capture, self._settings, self._rows_per_step = capture, settings, rows_per_step
         self._waited = 0.0  # what earlier frames reported of the recorder's waiting
 
     def wait(self) -> None:
@@ -129,7 +129,7 @@ class HandOver:
         waited = self._recorder.wait_seconds
         frame.checkpoint_wait_seconds, self._waited = waited - self._waited, waited
         metadata = {
-            **frame.notes(state, self._rays_per_step),
+            **frame.notes(state, self._rows_per_step),
             "frames_at_once": self._lanes.num_frames,
             "device_memory_bytes": self._devices.peak_memory_bytes(),
             "host_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

@@ -112,7 +112,7 @@ class SharedLane(Lanes):
         """See `Lanes.run`."""
         (frame,) = frames
         counts = self._devices.replicate(np.int32(num_steps))
-        with parallel.out_of_memory_as_error("train.rays_per_pass or train.rays_per_step"):
+        with parallel.out_of_memory_as_error("train.rows_per_pass or train.rows_per_step"):
             state = self._run(frame.state, frame.pixels, self._cameras, counts)
             frame.state = jax.block_until_ready(state)
 
@@ -187,7 +187,7 @@ class OwnLanes(Lanes):
             tuple(self._devices.join([placed[lane][part] for lane in row]) for row in rows)
             for part in (0, 1, 2)
         )
-        with parallel.out_of_memory_as_error("train.frames_at_once or train.rays_per_pass"):
+        with parallel.out_of_memory_as_error("train.frames_at_once or train.rows_per_pass"):
             trained = jax.block_until_ready(self._run(states, pixels, self._cameras, counts))
         for row, state in zip(rows, trained, strict=True):
             for lane, part in zip(row, self._devices.parts(state), strict=True):

@@ -60,7 +60,7 @@ class Trainer:
         masks: Masks | None = None,
         trace_folder: pathlib.Path | None = None,
     ):
-        """Takes parts that know nothing of each other; `build.py` makes them from a config.
+        """Takes parts that know nothing of each other; `assembly` makes them from a config.
 
         `initial` are the params that the first frame starts from (unless its phase starts from
         scratch), `should_stop` is asked between dispatches, `masks` say what moves, for plans that
@@ -75,7 +75,7 @@ class Trainer:
         cameras = capture.cameras.take(np.array(capture.train_cams))
         self._lanes = lanes.make(stepper, devices, cameras, capture.frames, settings.frames_at_once)
         self._hand_over = HandOver(
-            recorder, devices, self._lanes, capture, settings, stepper.rays_per_step
+            recorder, devices, self._lanes, capture, settings, stepper.rows_per_step
         )
         self._current: list[FrameInTraining] = []  # in the order of the video
         self._previous: tuple[Params, optax.OptState | None] = initial, None  # of the last frame
@@ -126,7 +126,7 @@ class Trainer:
             shown_cam=self._recorder.evaluator.cam,
             place=self._lanes.place,
             masks=self._masks,
-            rays_per_step=self._stepper.rays_per_step,
+            rows_per_step=self._stepper.rows_per_step,
             ahead=self._lanes.num_frames,
         )
         with contextlib.closing(ahead):
@@ -245,7 +245,7 @@ class Trainer:
             count,
             loss=float(means.loss),
             psnr=psnr(means.mse),
-            rays_per_second=num_frames * count * self._stepper.rays_per_step / seconds,
+            rows_per_second=num_frames * count * self._stepper.rows_per_step / seconds,
             beside=sum(frame.step for frame in self._current[1:]),
         )
 

@@ -98,7 +98,7 @@ class Progress:
         self._show_frame()
 
     def advance(
-        self, steps: int, *, loss: float, psnr: float, rays_per_second: float, beside: int = 0
+        self, steps: int, *, loss: float, psnr: float, rows_per_second: float, beside: int = 0
     ) -> None:
         """Some more steps of the frame are done.
 
@@ -106,12 +106,12 @@ class Progress:
           steps: How many.
           loss: Of these steps, or a running mean.
           psnr: In dB, likewise; of the rays that were drawn, which of Split INV are not all alike.
-          rays_per_second: Speed of these steps.
+          rows_per_second: Speed of these steps.
           beside: Steps done of the frames that train beside this one.
         """
         self._pace.advance(steps, beside)
         steps_per_second = _si(self._pace.steps_per_second)
-        self._speed = f"{steps_per_second} steps/s, {_si(rays_per_second)} rays/s"
+        self._speed = f"{steps_per_second} steps/s, {_si(rows_per_second)} rays/s"
         self._quality = f"PSNR {psnr:.2f} dB, loss {loss:.3g}"
         self._show_frame()
         self._show_video()

@@ -105,8 +105,8 @@ class Stepper:
       loss: Of predictions and batch.
       optimizer: See `optimizer.make_optimizer`.
       schedule: Learning rate by step within the frame.
-      rays_per_step: Batch size over all devices.
-      rays_per_pass: Rays that go through the network at once on a device; the gradients of the
+      rows_per_step: Batch size over all devices.
+      rows_per_pass: Rays that go through the network at once on a device; the gradients of the
         passes are averaged. It bounds memory, and a pass whose activations fit into the cache
         runs faster; the result is the same to rounding.
       num_devices: How many devices share a step.
@@ -120,8 +120,8 @@ class Stepper:
     loss: LossFn
     optimizer: optax.GradientTransformation
     schedule: Callable[[Array], Array]
-    rays_per_step: int
-    rays_per_pass: int
+    rows_per_step: int
+    rows_per_pass: int
     num_devices: int = 1
     axis: str | None = None
     shaper: Shaper | None = None
@@ -175,11 +175,11 @@ class Stepper:
 
         def differentiate(state: TrainState) -> tuple[Params, tuple[Array, Array]]:
             key_pixels, key_rays = jax.random.split(state.key)
-            share = self.rays_per_step // self.num_devices
+            share = self.rows_per_step // self.num_devices
             first = 0 if self.axis is None else lax.axis_index(self.axis) * share
             ids = first + jnp.arange(share)
             batch = self.sampler(
-                key_pixels, state.step, ids, self.rays_per_step, frame, cameras, kind.region
+                key_pixels, state.step, ids, self.rows_per_step, frame, cameras, kind.region
             )
             key = jax.random.fold_in(key_rays, state.step)
             return self._gradients(kind, state, batch, key, frame)
@@ -209,7 +209,7 @@ class Stepper:
             return grads, (loss, mse)
 
         num_rays = batch.ids.shape[0]
-        num_passes = num_rays // min(num_rays, self.rays_per_pass)
+        num_passes = num_rays // min(num_rays, self.rows_per_pass)
         if num_passes == 1:
             return one_pass(batch)
         parts = jax.tree.map(lambda x: x.reshape(num_passes, -1, *x.shape[1:]), batch)

@@ -10,15 +10,15 @@ import ml_collections
 from absl import flags
 
 from benching import rows, traces
-from inv_jax import build, sizing
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, sizing
 from inv_jax.cost import count, memory, trial
 from inv_jax.cost.products import Floor
 from inv_jax.models.base import Model
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Stepper
 
-_PASS = flags.DEFINE_integer("rays_per_pass", 0, "0: what the trainer would choose.")
+_PASS = flags.DEFINE_integer("rows_per_pass", 0, "0: what the trainer would choose.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Tries passes of other sizes too; no products.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of timing.")
 _SECONDS = flags.DEFINE_float("seconds", 1.0, "How long one timed dispatch takes, about.")
@@ -36,7 +36,7 @@ class Case:
     Attributes:
       name: For the row.
       kind: Of the cases with one kind the first is traced, under this name.
-      config: With `train.rays_per_pass` 0: the flag's, or what the trainer would choose.
+      config: With `train.rows_per_pass` 0: the flag's, or what the trainer would choose.
       roles: What trains.
       pixels: Cameras, height and width of a frame.
       told: What the row says of it besides.
@@ -76,11 +76,11 @@ class Bench:
 
     def _row(self, case: Case, wanted: int) -> dict[str, Any]:
         model, stepper = self._build(case, wanted)
-        precision, share = model.precision, stepper.rays_per_step // self._devices.count
+        precision, share = model.precision, stepper.rows_per_step // self._devices.count
         cost = count.step(
             model,
             rays=share,
-            rays_per_pass=stepper.rays_per_pass,
+            rows_per_pass=stepper.rows_per_pass,
             roles=case.roles,
             itemsize=count.itemsize(precision),
         )
@@ -100,16 +100,16 @@ class Bench:
             "case": case.name,
             **case.told,
             "precision": precision,
-            "rays": stepper.rays_per_step,
-            "rays_per_pass": stepper.rays_per_pass,
+            "rays": stepper.rows_per_step,
+            "rows_per_pass": stepper.rows_per_pass,
             "width": case.config.model.width,
             "steps": steps,
             **times["step"].row(),
             "steps_per_second": 1.0 / seconds,
-            "rays_per_second": stepper.rays_per_step / seconds,
-            **self._beside(cost, precision, times, share // stepper.rays_per_pass, step.analysis),
+            "rows_per_second": stepper.rows_per_step / seconds,
+            **self._beside(cost, precision, times, share // stepper.rows_per_pass, step.analysis),
             "temp_bytes": memory.activations(
-                model, stepper.rays_per_pass, case.roles, count.itemsize(precision)
+                model, stepper.rows_per_pass, case.roles, count.itemsize(precision)
             ),
             "temp_bytes_compiler": step.analysis.temp_bytes,
             "device_peak_bytes": self._devices.peak_memory_bytes(),
@@ -119,14 +119,14 @@ class Bench:
     def _passes(self, case: Case) -> list[int]:
         """Rays per pass worth trying: powers of two that divide the share and fit."""
         model, stepper = self._build(case, 0)
-        share = stepper.rays_per_step // self._devices.count
+        share = stepper.rows_per_step // self._devices.count
         most = _MOST_BYTES * (sizing.available_memory(self._devices) or float("inf"))
         powers = [2**i for i in range(3, 20) if share % 2**i == 0]
         return [n for n in powers if memory.activations(model, n, case.roles) < most]
 
-    def _build(self, case: Case, rays_per_pass: int) -> tuple[Model, Stepper]:
+    def _build(self, case: Case, rows_per_pass: int) -> tuple[Model, Stepper]:
         config = case.config.copy_and_resolve_references()
-        config.train.rays_per_pass = rays_per_pass
+        config.train.rows_per_pass = rows_per_pass
         model = build.model(config)
         return model, build.stepper(config, model, self._devices)
 

@@ -73,7 +73,7 @@ def _moved(row: Row) -> str:
 
 
 def _rays(row: Row) -> str:
-    return words.quantity(row["rays_per_second"], "rays/s") if "rays_per_second" in row else "-"
+    return words.quantity(row["rows_per_second"], "rays/s") if "rows_per_second" in row else "-"
 
 
 def _remark(row: Row) -> str:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.codec import rate
 from inv_jax.codec.base import Layout
 from inv_jax.codec.delta_codec import DeltaCodec
@@ -41,7 +41,7 @@ def scene(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gauge(scene) -> RayGauge:
     nerf, params, cameras = scene
-    return RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rays_per_pass=32)
+    return RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rows_per_pass=32)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_same_question_has_the_same_answer_in_another_gauge(scene, gauge, le
     nerf, params, cameras = scene
     changed = _shaken(leaves, _KERNEL, 0.1)
     first = gauge.mse(leaves, changed)
-    again = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rays_per_pass=32)
+    again = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rows_per_pass=32)
     assert first > 0
     assert again.mse(leaves, changed) == first == gauge.mse(leaves, changed)
 
@@ -102,7 +102,7 @@ def test_keenness_predicts_the_error_of_small_changes(gauge, leaves):
 
 def test_leaves_that_no_one_changes_come_from_the_params_that_were_shown(scene, leaves):
     nerf, params, cameras = scene
-    gauge = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rays_per_pass=32)
+    gauge = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rows_per_pass=32)
     before = gauge.picture(leaves)
     gauge.show(jax.tree.map(lambda x: x * 0.5, params))
     assert np.abs(gauge.picture(leaves) - before).max() > 1e-3

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from configs import base
-from inv_jax import build, captures, record
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures, record
 from inv_jax.checkpoint import FrameStore
 from inv_jax.player.player import Player
 from inv_jax.render.view import View
@@ -41,7 +41,7 @@ def untrained(tmp_path_factory) -> Callable[..., pathlib.Path]:
         config.update_from_flattened_dict({"data.path": str(capture), **_TINY})
         config.model.update(model)
         opened = captures.of(config, workdir)
-        record.write(config, workdir, Devices(), rays_per_pass=0, capture=opened.fingerprint)
+        record.write(config, workdir, Devices(), rows_per_pass=0, capture=opened.fingerprint)
         shapes = jax.eval_shape(build.model(config).init, jax.random.key(0))
         params = jax.tree.map(lambda leaf: np.full(leaf.shape, seed, leaf.dtype), shapes)
         store = FrameStore(workdir, writable=True)

@@ -7,7 +7,8 @@ import re
 import pytest
 from absl import logging
 
-from inv_jax import build, cli
+from inv_jax import cli
+from inv_jax.assembly import build
 from inv_jax.commands import forecast
 from inv_jax.cost import machine
 from inv_jax.data import synthetic
@@ -24,7 +25,7 @@ _TINY = {
     "train.steps": 20,
     "train.warmup_steps": 30,
     "train.freeze_frame": 2,
-    "train.rays_per_step": 32,
+    "train.rows_per_step": 32,
 }
 
 
@@ -187,25 +188,25 @@ def test_a_config_that_cannot_fit_is_refused_with_the_setting_to_lower(
         "data__path": capture,
         "model__width": 64,
         "model__coarse_samples": 192,
-        "train__rays_per_step": 256,
-        "eval__rays_per_chunk": 16,
+        "train__rows_per_step": 256,
+        "eval__rows_per_chunk": 16,
     }
-    status, output, errors = doctor("--nomeasure", train__rays_per_pass=64, **large)
+    status, output, errors = doctor("--nomeasure", train__rows_per_pass=64, **large)
     assert status == 2
     assert "a pass of rays" in output  # what was found out before
     assert errors.count("\n") == 1
     assert "16 MiB are free" in errors
-    found = re.search(r"lower train\.rays_per_pass from 64 to about (\d+)", errors)
+    found = re.search(r"lower train\.rows_per_pass from 64 to about (\d+)", errors)
     assert found
-    assert doctor("--nomeasure", train__rays_per_pass=found[1], **large)[0] == 0
+    assert doctor("--nomeasure", train__rows_per_pass=found[1], **large)[0] == 0
 
 
 def test_training_is_refused_before_anything_is_written(capture, little_memory, tmp_path, capsys):
     workdir = tmp_path / "run"
-    fields = {**_TINY, "data.path": capture, "train.rays_per_step": 256, "model.width": 512}
+    fields = {**_TINY, "data.path": capture, "train.rows_per_step": 256, "model.width": 512}
     argv = ["inv-jax", "train", f"--config={_BASE}", f"--workdir={workdir}"]
     argv += [f"--config.{name}={value}" for name, value in fields.items()]
-    argv += ["--config.train.rays_per_pass=64", "--config.model.coarse_samples=64"]
+    argv += ["--config.train.rows_per_pass=64", "--config.model.coarse_samples=64"]
     assert cli.main(argv) == 2
     errors = capsys.readouterr().err
     assert "training needs about" in errors.splitlines()[-1]

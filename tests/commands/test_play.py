@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from configs import base
-from inv_jax import build, cli
+from inv_jax import cli
 from inv_jax import params as params_lib
+from inv_jax.assembly import build
+from inv_jax.assembly.playback import model_of, open_playback
 from inv_jax.codec.base import Layout
 from inv_jax.codec.header import Header
 from inv_jax.codec.raw_codec import RawCodec
@@ -18,7 +20,6 @@ from inv_jax.codec.video import NeuralVideo
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.commands import play
 from inv_jax.data.rig import Rig
-from inv_jax.playback import model_of, open_playback
 from inv_jax.stream import manifest as manifest_lib
 from inv_jax.types import Cameras
 
@@ -89,7 +90,7 @@ def _publish(video, folder):
 
 def test_pictures_are_those_of_the_frames(video, tmp_path):
     out = tmp_path / "pictures"
-    flags = ["--path=test", "--frames=2:4", "--rays_per_chunk=16"]
+    flags = ["--path=test", "--frames=2:4", "--rows_per_chunk=16"]
     assert _run(f"--video={video}", f"--out={out}", *flags) == 0
     assert sorted(path.name for path in out.iterdir()) == [f"frame_0000{n}.png" for n in (2, 3, 4)]
     for frame in (2, 4):
@@ -174,7 +175,7 @@ def test_a_run_plays_as_a_file_of_it_does(tiny_capture, untrained, tmp_path):
         (["--timeout=nan"], "--timeout"),
         (["--out=x", "--layer=dynamic"], "no 'dynamic', but rgb, depth, acc"),
         (["--out=video.avi"], "expected NAME.mp4"),
-        (["--rays_per_chunk=-1", "--out=x"], "rays_per_chunk"),
+        (["--rows_per_chunk=-1", "--out=x"], "rows_per_chunk"),
     ],
 )
 def test_mistakes_are_one_line(video, tmp_path, monkeypatch, capsys, arguments, text):

@@ -13,7 +13,7 @@ if str(_ROOT) not in sys.path:
     sys.path.insert(0, str(_ROOT))  # As the command does: a config file imports `configs.base`.
 
 from configs import base, little_falls, n3dv, split  # noqa: E402
-from inv_jax import plans  # noqa: E402
+from inv_jax.assembly import plans  # noqa: E402
 from inv_jax.types import InvError  # noqa: E402
 
 _FILES = {"n3dv": n3dv, "little_falls": little_falls}
@@ -54,7 +54,7 @@ _COMMON = {
     "model.coarse_samples": 64,  # N_samples
     "model.fine_samples": 64,  # N_importance
     "model.density_noise": 1.0,  # raw_noise_std
-    "train.rays_per_step": 1024,  # N_rand
+    "train.rows_per_step": 1024,  # N_rand
     "train.loss": "mse",  # use_huber = False
     "train.learning_rate": 5e-4,  # lrate
     "train.lr_decay_rate": 0.1,  # use_weight_decay = True

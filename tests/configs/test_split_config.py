@@ -3,7 +3,7 @@
 import pytest
 
 from configs import n3dv, split
-from inv_jax import plans
+from inv_jax.assembly import plans
 from inv_jax.types import InvError
 
 

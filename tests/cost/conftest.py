@@ -22,13 +22,13 @@ from inv_jax.train.step import Stepper
 
 @pytest.fixture(scope="session")
 def analyses() -> Callable[..., trial.Compiled]:
-    """`(nerf, roles, rays, rays_per_pass)`: the compiler's analysis of that step, made once."""
+    """`(nerf, roles, rays, rows_per_pass)`: the compiler's analysis of that step, made once."""
 
     @functools.cache
     def analyse(
-        nerf: Nerf, roles: tuple[str, ...], rays: int, rays_per_pass: int
+        nerf: Nerf, roles: tuple[str, ...], rays: int, rows_per_pass: int
     ) -> trial.Compiled:
-        return make_trial(nerf, roles, rays, rays_per_pass).analysis
+        return make_trial(nerf, roles, rays, rows_per_pass).analysis
 
     return analyse
 
@@ -42,7 +42,7 @@ def make_trial(
     nerf: Nerf,
     roles: tuple[str, ...],
     rays: int,
-    rays_per_pass: int,
+    rows_per_pass: int,
     mixture: Mixture = PLAIN,
 ) -> trial.Trial:
     devices = Devices(jax.devices()[:1])
@@ -53,8 +53,8 @@ def make_trial(
         losses.mse,
         optimizer.make_optimizer(networks, 2.0),
         lambda step: jnp.float32(1e-3),
-        rays_per_step=rays,
-        rays_per_pass=rays_per_pass,
+        rows_per_step=rays,
+        rows_per_pass=rows_per_pass,
         axis=parallel.AXIS,
     )
     frame, cameras = devices.replicate(trial.random_frame(2, 24, 32))

@@ -25,7 +25,7 @@ def test_counted_activations_are_the_compilers_within_half(case, analyses):
 
 def test_counted_chunk_is_the_compilers_within_half(chunk_analysis):
     nerf = Nerf(NerfMlp(width=64, depth=2, structure_layers=2), 16, 8)
-    counted = _of_training(nerf, rays_per_chunk=256).image
+    counted = _of_training(nerf, rows_per_chunk=256).image
     assert counted / 1.5 < chunk_analysis(nerf, 256).temp_bytes < 1.5 * counted
 
 
@@ -58,8 +58,8 @@ def test_frames_at_once_take_what_each_takes():
 def _of_training(nerf: Nerf, **changes) -> Memory:
     settings = {
         "phases": [params_lib.ROLES],
-        "rays_per_pass": 8,
-        "rays_per_chunk": 8,
+        "rows_per_pass": 8,
+        "rows_per_chunk": 8,
         "frame_pixels": 100,
     }
     return memory.of_training(nerf, **{**settings, **changes})
@@ -75,9 +75,9 @@ NEED = Memory(
     activations=400 * MIB,
     image=50 * MIB,
 )
-PASS = Lever("train.rays_per_pass", 1024, "activations", power=1, divides=1024)
+PASS = Lever("train.rows_per_pass", 1024, "activations", power=1, divides=1024)
 FACTOR = Lever("data.factor", 2, "pixels", power=-2)
-CHUNK = Lever("eval.rays_per_chunk", 4096, "image", power=1)
+CHUNK = Lever("eval.rows_per_chunk", 4096, "image", power=1)
 
 
 def test_total_has_the_larger_of_a_pass_and_a_chunk():
@@ -97,7 +97,7 @@ def test_refusal_says_need_room_and_the_setting_to_lower():
     text = str(error.value)
     assert "540 MiB on each of 8 x GPU, where 250 MiB are free" in text
     # 250 - 140 = 110 of 400 MiB: at most 281 rays, and a divisor of 1024.
-    assert "lower train.rays_per_pass from 1024 to about 256" in text
+    assert "lower train.rows_per_pass from 1024 to about 256" in text
     assert "\n" not in text
 
 
@@ -110,12 +110,12 @@ def test_a_setting_that_is_advised_makes_it_fit():
 
 def test_a_part_that_cannot_help_is_not_advised():
     """With 140 MiB of state and pixels, no pass fits 100 MiB, nor does any other part alone."""
-    with pytest.raises(InvError, match=r"no single setting helps; change train\.rays_per_pass and"):
+    with pytest.raises(InvError, match=r"no single setting helps; change train\.rows_per_pass and"):
         memory.check_fits(NEED, 100 * MIB, [PASS, FACTOR])
 
 
 def test_a_chunk_is_advised_where_the_chunk_is_what_is_large():
     need = dataclasses.replace(NEED, image=4000 * MIB)
-    with pytest.raises(InvError, match=r"eval\.rays_per_chunk from 4096 to about 872"):
+    with pytest.raises(InvError, match=r"eval\.rows_per_chunk from 4096 to about 872"):
         # 992 - 140 = 852 MiB for the chunk.
         memory.check_fits(need, 992 * MIB, [PASS, CHUNK])

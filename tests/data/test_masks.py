@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from configs import base
-from inv_jax import captures
+from inv_jax.assembly import captures
 from inv_jax.data import masks as masks_lib
 from inv_jax.data.masks import open_masks, pattern_in
 from inv_jax.types import InvError

@@ -141,7 +141,7 @@ def test_random_frequencies_are_the_same_everywhere():
     ],
 )
 def test_counted_products_are_those_of_the_layers(roles, flops):
-    counted = count.step(SMALL, rays=7, rays_per_pass=7, roles=roles)
+    counted = count.step(SMALL, rays=7, rows_per_pass=7, roles=roles)
     assert counted.product_flops == 2 * 7 * flops
     assert count.num_params(SMALL, params_lib.ROLES) == 80 + 64 + 64 + 24 + 3 * 8 + 3
 

@@ -58,22 +58,22 @@ def make_cameras() -> Cameras:
     )
 
 
-def render(num_devices: int, rays_per_chunk: int, cam: int = 1) -> View:
+def render(num_devices: int, rows_per_chunk: int, cam: int = 1) -> View:
     model = RayColors()
     devices = Devices(jax.local_devices()[:num_devices])
-    renderer = ViewRenderer(model, devices, rays_per_chunk)
+    renderer = ViewRenderer(model, devices, rows_per_chunk)
     return renderer.render(renderer.params(model.init(jax.random.key(0))), make_cameras(), cam)
 
 
 @pytest.mark.parametrize(
-    ("num_devices", "rays_per_chunk"),
+    ("num_devices", "rows_per_chunk"),
     [(1, 1000), (1, 35), (1, 8), (4, 1000), (4, 3), (4, 1)],
 )
-def test_every_pixel_is_its_rays_however_the_image_is_cut(num_devices, rays_per_chunk):
+def test_every_pixel_is_its_rays_however_the_image_is_cut(num_devices, rows_per_chunk):
     model, cam = RayColors(), 1
     rays = cameras_lib.image_rays(make_cameras(), cam)
     expected = model.predict(model.init(jax.random.key(0)), rays)["fine"]
-    view = render(num_devices, rays_per_chunk, cam)
+    view = render(num_devices, rows_per_chunk, cam)
     assert view.rgb.shape == (HEIGHT, WIDTH, 3)
     for name in ("rgb", "acc", "depth"):
         ours = getattr(view, name)
@@ -83,7 +83,7 @@ def test_every_pixel_is_its_rays_however_the_image_is_cut(num_devices, rays_per_
 
 def test_all_cameras_and_params_run_one_program():
     model = RayColors()
-    renderer = ViewRenderer(model, Devices(jax.local_devices()[:2]), rays_per_chunk=6)
+    renderer = ViewRenderer(model, Devices(jax.local_devices()[:2]), rows_per_chunk=6)
     first = model.init(jax.random.key(0))
     darker = jax.tree.map(lambda x: 0.5 * x, first)
     views = []

@@ -86,7 +86,7 @@ def test_a_video_is_compared_with_the_run_it_was_made_from(make_run, score, tmp_
 
 def test_the_run_may_be_the_folder_that_the_video_lies_in(make_run, score, tmp_path):
     run = make_run("a")
-    record = {"config": run.config, "rays_per_pass": 0, "capture": "0123", "devices": "x"}
+    record = {"config": run.config, "rows_per_pass": 0, "capture": "0123", "devices": "x"}
     (tmp_path / "config.json").write_text(json.dumps(record))
     lines = [json.dumps(row) for row in run.rows.values()]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")

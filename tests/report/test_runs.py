@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from configs import base
-from inv_jax import record
+from inv_jax.assembly import record
 from inv_jax.report import runs
 from inv_jax.types import InvError
 
@@ -38,7 +38,7 @@ def test_what_is_no_list_of_runs_is_refused(paths, names, text):
 def test_frames_that_are_left_out_are_not_waited_for(frames, state, tmp_path):
     config = base.get_config()
     config.data.update(num_frames=9, frame_step=2)
-    record.write(config, tmp_path, None, rays_per_pass=1, capture="rig")
+    record.write(config, tmp_path, None, rows_per_pass=1, capture="rig")
     rows = "".join(json.dumps({"frame": frame}) + "\n" for frame in frames)
     (tmp_path / "metrics.jsonl").write_text(rows)
     (run,) = runs.open_runs([tmp_path])

@@ -90,7 +90,7 @@ def test_bench_step_sweeps_over_passes(bench):
         "--rounds=1",
         "--seconds=0.01",
     )["step"]
-    assert [row["rays_per_pass"] for row in rows] == [8, 16, 32]
+    assert [row["rows_per_pass"] for row in rows] == [8, 16, 32]
 
 
 def test_bench_step_begins_no_case_without_time(bench):
@@ -123,7 +123,7 @@ def test_bench_image_has_both_phases_of_all_pixels_and_of_some(bench, image_flag
     ]
     for row in found:
         pixels = row["rays"] * row["steps_per_second"]
-        assert row["rays_per_second"] == pytest.approx(pixels, rel=1e-3)
+        assert row["rows_per_second"] == pytest.approx(pixels, rel=1e-3)
     for warmup, transfer in zip(found[::2], found[1::2], strict=True):
         assert transfer["flops"] < warmup["flops"]
 
@@ -132,7 +132,7 @@ def test_bench_image_traces_and_sweeps(bench, image_flags, tmp_path):
     """One network, all pixels: 192 are 64 times 3."""
     case = (*image_flags, "--networks=siren_octaves", "--phases=transfer", "--rays=all")
     found = bench("bench_image", *case, "--sweep", f"--trace={tmp_path / 'trace'}")
-    assert [row["rays_per_pass"] for row in found["image"]] == [8, 16, 32, 64]
+    assert [row["rows_per_pass"] for row in found["image"]] == [8, 16, 32, 64]
     assert all("fraction" not in row for row in found["image"])
     (trace,) = found["trace"]
     assert trace["product_seconds"] > 0

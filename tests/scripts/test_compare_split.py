@@ -239,7 +239,7 @@ def test_a_comparison_is_finished_once_and_shown_again(tiny_capture, tmp_path):
             name = f"dynamic_mask_frame{frame:04d}cam{cam:02d}.png"
             Image.fromarray(mask).save(capture / "mask" / name)
     settings = ["model.width=8", "model.depth=4", "model.position_octaves=2"]
-    settings += ["model.coarse_samples=4", "model.fine_samples=4", "train.rays_per_step=32"]
+    settings += ["model.coarse_samples=4", "model.fine_samples=4", "train.rows_per_step=32"]
     flags = [f"--set={setting}" for setting in settings]
     flags += [f"--capture={capture}", "--frames=3", "--freeze_frame=2", "--static_steps=2"]
     flags += ["--warmup_steps=2", "--budgets=2,3", "--methods=inv,density", "--workdir=runs"]

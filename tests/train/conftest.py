@@ -14,7 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from configs import base
-from inv_jax import build
+from inv_jax.assembly import build
 from inv_jax.checkpoint import FrameStore
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -34,7 +34,7 @@ _TINY = {
     "train.steps": 6,
     "train.warmup_steps": 10,
     "train.freeze_frame": 2,
-    "train.rays_per_step": 32,
+    "train.rows_per_step": 32,
     "train.learning_rate": 5e-3,
     "train.save_every": 0,
     "train.dispatch_seconds": 0.1,

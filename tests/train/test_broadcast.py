@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from inv_jax import params as params_lib
+from inv_jax.assembly.playback import model_of
 from inv_jax.checkpoint import FrameStore
 from inv_jax.cli import main
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.codec.writer import VideoWriter
-from inv_jax.playback import model_of
 from inv_jax.train.journal import Journal
 from inv_jax.types import InvError
 
@@ -338,9 +338,9 @@ def test_forged_settings_are_refused(runs, group, name, value):
 def test_a_file_does_not_choose_how_much_is_rendered_at_once(runs):
     header = NeuralVideo.open(runs["raw"][0] / "video.inv").header
     config = json.loads(json.dumps(header.config))
-    config["eval"]["rays_per_chunk"] = 10**12
+    config["eval"]["rows_per_chunk"] = 10**12
     made, _ = model_of(dataclasses.replace(header, config=config), "forged.inv")
-    assert made.eval.rays_per_chunk == 0
+    assert made.eval.rows_per_chunk == 0
 
 
 def test_a_cut_file_is_one_line(runs, tmp_path, capsys):

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from configs import color_transfer, n3dv
-from inv_jax import build, plans
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, plans
 from inv_jax.checkpoint import FrameStore
 from inv_jax.train.plan import Moments
 from inv_jax.types import InvError, Stopped

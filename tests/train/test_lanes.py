@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inv_jax import build, captures, plans, sizing
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures, plans, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.train import lanes
 from inv_jax.train.journal import Journal
@@ -32,7 +32,7 @@ _IMAGE = {
     "data.ndc": False,
     "data.num_frames": 6,
     "model.name": "image",
-    "train.rays_per_step": 64,
+    "train.rows_per_step": 64,
 }
 _AT_ONCE = {"train.frames_at_once": 4}  # on four devices; two frames take over a lane
 
@@ -226,9 +226,9 @@ class _Several:
 @pytest.mark.parametrize("at_once", [1, 5])
 def test_all_pixels_are_the_most_that_divide_over_the_devices(tiny_config, at_once):
     """Three cameras of 12x16; the same rays for frames that have their devices to themselves."""
-    config = tiny_config({"train.rays_per_step": 0, "train.frames_at_once": at_once})
+    config = tiny_config({"train.rows_per_step": 0, "train.frames_at_once": at_once})
     made = captures.completed(config, pathlib.Path("unused"), _Several(5))
-    assert made.train.rays_per_step == 575
+    assert made.train.rows_per_step == 575
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -238,7 +238,7 @@ def test_all_pixels_of_an_odd_size_are_taken_in_passes_of_many(tiny_config, size
     width, height = size
     config = tiny_config(
         {
-            "train.rays_per_step": 0,
+            "train.rows_per_step": 0,
             "data.procedural.num_cams": 1,
             "data.procedural.width": width,
             "data.procedural.height": height,
@@ -248,7 +248,7 @@ def test_all_pixels_of_an_odd_size_are_taken_in_passes_of_many(tiny_config, size
         }
     )
     devices, pixels = _Several(count), width * height
-    rays = captures.completed(config, pathlib.Path("unused"), devices).train.rays_per_step
+    rays = captures.completed(config, pathlib.Path("unused"), devices).train.rows_per_step
     assert 63 / 64 * pixels <= rays <= pixels
     assert rays % count == 0
     assert sizing.fitting_pass(build.model(config), devices, rays // count) >= 64
@@ -257,9 +257,9 @@ def test_all_pixels_of_an_odd_size_are_taken_in_passes_of_many(tiny_config, size
 
 
 def test_a_run_goes_on_with_its_pass_unless_a_smaller_one_is_what_fits(tiny_config):
-    config = tiny_config({"train.rays_per_step": 2**20})
+    config = tiny_config({"train.rows_per_step": 2**20})
     net, devices = build.model(config), Devices(jax.devices()[:1])
-    fitting = build.stepper(config, net, devices).rays_per_pass
+    fitting = build.stepper(config, net, devices).rows_per_pass
     assert 1 < fitting < 2**19
     for earlier, expected in ((fitting // 2, fitting // 2), (2 * fitting, fitting), (3, fitting)):
-        assert build.stepper(config, net, devices, earlier).rays_per_pass == expected
+        assert build.stepper(config, net, devices, earlier).rows_per_pass == expected

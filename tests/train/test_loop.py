@@ -11,9 +11,9 @@ from jax import monitoring
 from PIL import Image
 
 from inv_jax import params as params_lib
+from inv_jax.assembly.playback import open_playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.eval import pictures
-from inv_jax.playback import open_playback
 from inv_jax.train.journal import Journal
 from inv_jax.types import InvError
 
@@ -133,7 +133,7 @@ def test_a_row_per_frame_says_what_was_reached_at_what_cost(run):
         assert 0 < row["loss"] < 2
         assert row["seconds"] > 0
         # Both are rounded: the seconds to a thousandth.
-        assert row["rays_per_second"] == pytest.approx(
+        assert row["rows_per_second"] == pytest.approx(
             row["steps"] * 32 / row["seconds"], rel=0.001 / row["seconds"], abs=1
         )
         assert row["structure_bytes"] == store.role_bytes(row["frame"], params_lib.STRUCTURE)
@@ -272,7 +272,7 @@ def test_the_tiny_scene_is_learned(train, tmp_path):
         "train.warmup_steps": 800,
         "train.steps": 300,
         "train.learning_rate": 2e-3,
-        "train.rays_per_step": 64,
+        "train.rows_per_step": 64,
         "data.near": 0.5,
         "model.width": 32,
         "model.depth": 3,

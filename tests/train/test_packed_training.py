@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from inv_jax import build, captures
+from inv_jax.assembly import build, captures
 from inv_jax.checkpoint import FrameStore
 from inv_jax.data import pack
 from inv_jax.train.parallel import Devices

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inv_jax import build, captures
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures
 from inv_jax.sampling import rays
 from inv_jax.train import parallel
 from inv_jax.train.mixture import Mix, Mixture
@@ -32,7 +32,7 @@ def _devices(count: int) -> Devices:
 def scene(tiny_config) -> tuple[Stepper, Frame, Cameras]:
     """A stepper of one device, and the training cameras of frame 1."""
     # Noise and jitter stay on: they must not depend on the device either.
-    config = tiny_config({"train.rays_per_step": 16, "model.density_noise": 1.0})
+    config = tiny_config({"train.rows_per_step": 16, "model.density_noise": 1.0})
     stepper = build.stepper(config, build.model(config), _devices(1))
     capture = captures.of(config, pathlib.Path())
     cams = np.array(capture.train_cams)
@@ -116,7 +116,7 @@ def test_every_device_ends_with_the_same_bits(trained, count):
 def test_devices_together_push_a_field_to_nothing_as_one_does(tiny_config, scene):
     """A step of a mixture, on all rays; which of them are static differs from device to device."""
     push = {"model.name": "split", "split.empty_rgb": 1.0, "split.empty_acc": 1.0}
-    config = tiny_config({**push, "train.rays_per_step": 16})
+    config = tiny_config({**push, "train.rows_per_step": 16})
     stepper = build.stepper(config, build.model(config), _devices(1))
     _, frame, cameras = scene
     is_dynamic = np.zeros(frame.images.shape[:3], bool)
@@ -194,8 +194,8 @@ def test_a_share_that_does_not_come_out_even_names_a_number_that_would(total):
 @pytest.mark.parametrize("text", ["RESOURCE_EXHAUSTED: 5 GiB", "CUDA error: out of memory"])
 def test_running_out_of_memory_names_what_to_lower(text):
     with (
-        pytest.raises(InvError, match=r"lower train\.rays_per_pass"),
-        parallel.out_of_memory_as_error("train.rays_per_pass"),
+        pytest.raises(InvError, match=r"lower train\.rows_per_pass"),
+        parallel.out_of_memory_as_error("train.rows_per_pass"),
     ):
         raise jax.errors.JaxRuntimeError(text)
 
@@ -203,6 +203,6 @@ def test_running_out_of_memory_names_what_to_lower(text):
 def test_other_errors_of_the_device_are_not_blamed_on_memory():
     with (
         pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"),
-        parallel.out_of_memory_as_error("train.rays_per_pass"),
+        parallel.out_of_memory_as_error("train.rows_per_pass"),
     ):
         raise jax.errors.JaxRuntimeError("INTERNAL: driver")

@@ -100,8 +100,8 @@ def _spread(function, batch: Batch, reduce, draws: int = 16) -> dict[tuple[str, 
 
 
 @pytest.mark.parametrize("stage", ["warmup", "structure_transfer"])
-@pytest.mark.parametrize("rays_per_pass", ["all", pytest.param("one", marks=pytest.mark.slow)])
-def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_per_pass: str):
+@pytest.mark.parametrize("rows_per_pass", ["all", pytest.param("one", marks=pytest.mark.slow)])
+def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rows_per_pass: str):
     arrays = np.load(parity / "inv" / f"train_3steps_{stage}.npz")
     before = _state_dicts(arrays, "param")
     model = _Deterministic(
@@ -124,8 +124,8 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rays_p
         schedule=lambda step: optimizer.learning_rate(
             step, init=float(arrays["learning_rate"]), decay_rate=0.1, decay_steps=250_000
         ),
-        rays_per_step=num_rays,
-        rays_per_pass=num_rays if rays_per_pass == "all" else 1,
+        rows_per_step=num_rays,
+        rows_per_pass=num_rays if rows_per_pass == "all" else 1,
     )
     state = TrainState(
         trainable, frozen, tx.init(trainable), jax.random.key(0), jnp.int32(0), Means.start()

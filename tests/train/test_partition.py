@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from inv_jax import params as params_lib
+from inv_jax.assembly.playback import open_playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.cli import main
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import measures
-from inv_jax.playback import open_playback
 
 _LAYERS = 6
 

@@ -4,7 +4,7 @@ import pytest
 
 from configs import base
 from inv_jax import params as params_lib
-from inv_jax import plans
+from inv_jax.assembly import plans
 from inv_jax.train import plan as plan_lib
 from inv_jax.types import InvError
 

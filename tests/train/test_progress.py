@@ -130,7 +130,7 @@ def test_a_batch_job_logs_every_30_seconds_and_at_the_end_of_a_frame(batch_job, 
     batch_job.start_frame(1, "warmup", 1000)
     for _ in range(10):
         clock.now += 7.0
-        batch_job.advance(100, loss=0.00123, psnr=29.1, rays_per_second=123456.0)
+        batch_job.advance(100, loss=0.00123, psnr=29.1, rows_per_second=123456.0)
     # At 35 and 70 seconds.
     assert [record.getMessage() for record in caplog.records] == [
         "frame 1 (warmup): step 500/1000, 14.3 steps/s, 123k rays/s, PSNR 29.10 dB, "
@@ -167,7 +167,7 @@ def test_a_terminal_shows_both_bars_and_logs_above_them(clock, terminal, monkeyp
         progress.start_frame(2, "transfer", 1000)
         for _ in range(5):
             clock.now += 1.0
-            progress.advance(100, loss=0.5, psnr=10.0, rays_per_second=1e6)
+            progress.advance(100, loss=0.5, psnr=10.0, rows_per_second=1e6)
         logging.error("a word [on the side]")
         shown = terminal.getvalue()
     # Above the bars: the line is erased, written, and the bars are drawn again below it.

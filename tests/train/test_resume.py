@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from inv_jax import build, record
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, record
+from inv_jax.assembly.playback import open_playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.eval.evaluate import Evaluator
-from inv_jax.playback import open_playback
 from inv_jax.train.journal import Journal
 from inv_jax.types import InvError, Stopped
 
@@ -331,7 +331,7 @@ def test_a_frame_outside_of_the_selection_is_made_up_for_when_it_is_selected_aga
         ({"train.loss": "huber", "model.width": 16}, ["model.width", "train.loss"]),
         ({"data.holdout": (1,)}, ["data.holdout"]),
         ({"data.first_frame": 2}, ["data.first_frame"]),
-        ({"train.rays_per_step": 64}, ["train.rays_per_step"]),
+        ({"train.rows_per_step": 64}, ["train.rows_per_step"]),
     ],
 )
 def test_a_workdir_of_another_config_is_refused(train, straight, changes, named):
@@ -350,11 +350,11 @@ def test_settings_that_change_no_result_may_change(tiny_config, straight, tmp_pa
     changes = {
         "data.path": str(tmp_path / "moved"),
         "data.num_frames": 5,
-        "train.rays_per_pass": 2,
+        "train.rows_per_pass": 2,
         "train.save_every": 2,
         "train.image_every": 2,
         "train.dispatch_seconds": 3.0,
-        "eval.rays_per_chunk": 64,
+        "eval.rows_per_chunk": 64,
         "render.fps": 25.0,
     }
     config = tiny_config({**_SETTINGS, **changes})
@@ -503,11 +503,11 @@ def test_passes_chosen_at_the_start_are_kept(tiny_config, straight, tmp_path):
     shutil.copytree(straight, workdir)
     path = workdir / "config.json"
     written = json.loads(path.read_text())
-    assert written["rays_per_pass"] > 1
-    path.write_text(json.dumps({**written, "rays_per_pass": 1}))
+    assert written["rows_per_pass"] > 1
+    path.write_text(json.dumps({**written, "rows_per_pass": 1}))
     _, close = build.trainer(tiny_config(_SETTINGS), workdir, lambda: False)
     close()
-    assert record.read(workdir)["rays_per_pass"] == 1
+    assert record.read(workdir)["rows_per_pass"] == 1
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "{"])

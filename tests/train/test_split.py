@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from configs import split as split_config
-from inv_jax import build, captures, keeping, plans
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures, keeping, plans
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import bitstream, colors
 from inv_jax.codec.video import NeuralVideo
@@ -227,7 +227,7 @@ def test_frames_where_little_moves_are_said(tiny_config, capture, caplog):
     masks = captures.masks_of(config, pathlib.Path(), shots)
     moving = 12 * 5 * 3  # of three training cameras
 
-    def said(rays_per_step: int) -> list[str]:
+    def said(rows_per_step: int) -> list[str]:
         caplog.clear()
         with caplog.at_level("WARNING"):
             ahead = frames_ahead(
@@ -235,7 +235,7 @@ def test_frames_where_little_moves_are_said(tiny_config, capture, caplog):
                 shown_cam=0,
                 place=lambda frame: frame,
                 masks=masks,
-                rays_per_step=rays_per_step,
+                rows_per_step=rows_per_step,
             )
             assert [int(one.on_device.regions.num_static) for one in ahead] == [576 - moving, 576]
         return [record.getMessage() for record in caplog.records]

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inv_jax import build, captures
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.mixture import Kind, Mixture
 from inv_jax.train.parallel import Devices
@@ -38,8 +38,8 @@ class _Bench:
         key = jax.random.key(1)
         return TrainState(trainable, frozen, opt_state, key, jnp.int32(0), Means.start())
 
-    def compile(self, roles=params_lib.ROLES, rays_per_pass: int = _RAYS):
-        stepper = dataclasses.replace(self.stepper, rays_per_pass=rays_per_pass)
+    def compile(self, roles=params_lib.ROLES, rows_per_pass: int = _RAYS):
+        stepper = dataclasses.replace(self.stepper, rows_per_pass=rows_per_pass)
         return jax.jit(stepper.step).lower(self.state(roles), self.frame, self.cameras).compile()
 
     @functools.cached_property
@@ -67,8 +67,8 @@ def bench(tiny_config) -> _Bench:
             "model.depth": _DEPTH,
             "model.coarse_samples": _COARSE,
             "model.fine_samples": _FINE,
-            "train.rays_per_step": _RAYS,
-            "train.rays_per_pass": _RAYS,
+            "train.rows_per_step": _RAYS,
+            "train.rows_per_pass": _RAYS,
         }
     )
     nerf = build.model(config)
@@ -166,10 +166,10 @@ def test_a_frozen_step_saves_what_the_gradients_of_the_color_layers_cost(bench):
 # Passes and dispatches.
 
 
-@pytest.mark.parametrize("rays_per_pass", [1, 4])
-def test_a_step_in_passes_is_the_same_step_to_rounding(bench, rays_per_pass):
+@pytest.mark.parametrize("rows_per_pass", [1, 4])
+def test_a_step_in_passes_is_the_same_step_to_rounding(bench, rows_per_pass):
     whole = bench.bind(bench.full_program)(bench.state())
-    parts = bench.bind(bench.compile(rays_per_pass=rays_per_pass))(bench.state())
+    parts = bench.bind(bench.compile(rows_per_pass=rows_per_pass))(bench.state())
     np.testing.assert_allclose(parts.means.loss, whole.means.loss, rtol=1e-5)
     np.testing.assert_allclose(parts.means.mse, whole.means.mse, rtol=1e-5)
     # Adam's first moment is the clipped gradient, scaled; no division by itself hides its size.

@@ -6,14 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from inv_jax import build
 from inv_jax import params as params_lib
+from inv_jax.assembly import build
+from inv_jax.assembly.playback import open_playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.cli import main
 from inv_jax.commands import swap
 from inv_jax.commands.stop import Stop
-from inv_jax.eval.swap_sheet import plot_distance
-from inv_jax.playback import open_playback
+from inv_jax.report.swap_sheet import plot_distance
 from inv_jax.train.parallel import Devices
 from inv_jax.train.refine import Refiner
 from inv_jax.types import Stopped

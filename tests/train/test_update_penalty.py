@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inv_jax import build, captures
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Shaper, TrainState

@@ -8,8 +8,8 @@ import jax
 import ml_collections
 from absl import logging
 
-from inv_jax import captures, keeping, plans, record, sizing
 from inv_jax import params as params_lib
+from inv_jax.assembly import captures, keeping, plans, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.data.capture import Capture
@@ -119,12 +119,12 @@ def stepper(
             raise InvError(f"train.{name}={c[name]}; want a number above 0")
     # Of frames that train at once each has a device to itself, and all rays of its steps.
     is_shared = frames_at_once == 1
-    share = devices.share(c.rays_per_step, "train.rays_per_step") if is_shared else c.rays_per_step
-    rays_per_pass = sizing.fitting_pass(
-        net, devices, share, c.rays_per_pass, frames=frames_at_once // devices.count
+    share = devices.share(c.rows_per_step, "train.rows_per_step") if is_shared else c.rows_per_step
+    rows_per_pass = sizing.fitting_pass(
+        net, devices, share, c.rows_per_pass, frames=frames_at_once // devices.count
     )
-    if not c.rays_per_pass and earlier_pass and share % earlier_pass == 0:
-        rays_per_pass = min(rays_per_pass, earlier_pass)
+    if not c.rows_per_pass and earlier_pass and share % earlier_pass == 0:
+        rows_per_pass = min(rows_per_pass, earlier_pass)
     networks = jax.eval_shape(net.init, jax.random.key(0)).keys()
     return Stepper(
         model=net,
@@ -137,8 +137,8 @@ def stepper(
             decay_rate=c.lr_decay_rate,
             decay_steps=c.lr_decay_steps,
         ),
-        rays_per_step=c.rays_per_step,
-        rays_per_pass=rays_per_pass,
+        rows_per_step=c.rows_per_step,
+        rows_per_pass=rows_per_pass,
         num_devices=devices.count if is_shared else 1,
         axis=parallel.AXIS if is_shared else None,
         shaper=UpdatePenalty(pull=c.update_pull),
@@ -175,7 +175,7 @@ def trainer(
     training = plans.of(config)
     at_once = config.train.frames_at_once
     lanes.frames_per_device(at_once, training, devices)
-    earlier_pass = old["rays_per_pass"] if old else 0
+    earlier_pass = old["rows_per_pass"] if old else 0
     step = stepper(config, net, devices, earlier_pass, frames_at_once=at_once)
     initial, config = devices.from_main(
         lambda: initial_params(config, net, has_frames=bool(stored))
@@ -190,8 +190,8 @@ def trainer(
     if video_codec is not None and devices.is_main:
         video = keeping.broadcast(config, workdir, video_codec, shown, shots, initial, should_stop)
     if devices.is_main:
-        passes = step.rays_per_pass
-        record.write(config, workdir, devices, rays_per_pass=passes, capture=shots.fingerprint)
+        passes = step.rows_per_pass
+        record.write(config, workdir, devices, rows_per_pass=passes, capture=shots.fingerprint)
     _say(net, step, devices)
     recorder, close = keeping.recorder(config, shown, shots, workdir, video, devices)
     made = Trainer(
@@ -217,7 +217,7 @@ def _say(net: Model, step: Stepper, devices: Devices) -> None:
         "training on %s in %s, %d rays a pass",
         devices.describe(),
         linear.describe(net.precision, devices.platform),
-        step.rays_per_pass,
+        step.rows_per_pass,
     )
 
 
@@ -243,7 +243,7 @@ def _capture(
 ) -> Capture:
     """The capture, open, or rendered and open; training on it fits the memory."""
     check = functools.partial(
-        sizing.check_memory, config, training, net, devices, step.rays_per_pass
+        sizing.check_memory, config, training, net, devices, step.rows_per_pass
     )
     if config.data.layout == sizing.PROCEDURAL:
         check(sizing.planned_frame(config))  # before it is rendered

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import ml_collections
 
-from inv_jax import record, sizing
+from inv_jax.assembly import record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.codec.base import Codec
@@ -73,7 +73,7 @@ def recorder(
     store = journal = None
     if devices.is_main:
         store, journal = FrameStore(workdir, writable=True), Journal(workdir)
-    renderer = ViewRenderer(net, devices, sizing.rays_per_chunk(config, net, devices))
+    renderer = ViewRenderer(net, devices, sizing.rows_per_chunk(config, net, devices))
     made = Recorder(
         evaluator=Evaluator(renderer, shots, workdir, config.eval.step_picture),
         store=store,

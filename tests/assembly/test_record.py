@@ -5,7 +5,7 @@ import json
 import pytest
 
 from configs import base
-from inv_jax import build, record
+from inv_jax.assembly import build, record
 from inv_jax.models.nerf import Nerf
 from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
@@ -14,7 +14,7 @@ from inv_jax.types import InvError
 @pytest.fixture
 def old_run(tmp_path):
     """A workdir from before `model.precision` existed."""
-    record.write(base.get_config(), tmp_path, Devices(), rays_per_pass=16, capture="rig")
+    record.write(base.get_config(), tmp_path, Devices(), rows_per_pass=16, capture="rig")
     path = tmp_path / "config.json"
     written = json.loads(path.read_text())
     assert written["config"]["model"].pop("precision") == "float32"

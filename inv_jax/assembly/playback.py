@@ -8,8 +8,8 @@ from collections.abc import Callable
 import jax
 import ml_collections
 
-from inv_jax import build, captures, record, sizing
 from inv_jax import params as params_lib
+from inv_jax.assembly import build, captures, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError, Layout
 from inv_jax.codec.header import Header
@@ -173,12 +173,12 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
             raise ValueError(f"data.first_frame={config.data.first_frame!r}")
         if not 0.0 < config.render.fps < 1e4:
             raise ValueError(f"render.fps={config.render.fps}")
-        config.eval.rays_per_chunk = 0  # as fits this machine, not the one it was made on
+        config.eval.rows_per_chunk = 0  # as fits this machine, not the one it was made on
         model = build.model(config.lock())
         shapes = jax.eval_shape(model.init, jax.random.key(0))
         if layouts != (Layout.of(shapes), Layout.of(shapes, *params_lib.SHARED)):
             raise ValueError("the params are not those of the model")
-        sizing.rays_per_chunk(config, model, Devices())
+        sizing.rows_per_chunk(config, model, Devices())
     except (InvError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptError(f"{name}: its settings do not fit: {str(error)[:200]}") from error
     return config, model
@@ -199,5 +199,5 @@ def _num_frames(config: Config, frames: list[int], path: pathlib.Path) -> int:
 
 def _player(config: Config, source: FrameSource, devices: Devices) -> Player:
     model = build.shown_model(config)
-    renderer = ViewRenderer(model, devices, sizing.rays_per_chunk(config, model, devices))
+    renderer = ViewRenderer(model, devices, sizing.rows_per_chunk(config, model, devices))
     return Player(source, renderer)

@@ -17,13 +17,13 @@ from inv_jax.types import InvError
 
 Config = ml_collections.ConfigDict
 
-# Fields that may change between two starts of one run: they change no result (rays_per_pass,
+# Fields that may change between two starts of one run: they change no result (rows_per_pass,
 # frames_at_once: not beyond rounding), or only append. That a moved capture is the same one is
 # checked by itself.
 WITHOUT_EFFECT = (
     "data.path",
     "data.num_frames",
-    "train.rays_per_pass",
+    "train.rows_per_pass",
     "train.frames_at_once",
     "train.save_every",
     "train.image_",
@@ -68,6 +68,11 @@ _YOUNGER = (
     ("codec", "from_decoded", False),
     ("eval", "step_picture", "cam{cam:02d}_frame{frame:04d}_iter{step:06d}_{psnr:.6f}.png"),
 )
+# Fields that had other names, by group: a row was a ray before there were others.
+_RENAMED = {
+    "train": {"rays_per_step": "rows_per_step", "rays_per_pass": "rows_per_pass"},
+    "eval": {"rays_per_chunk": "rows_per_chunk"},
+}
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
 
 
@@ -80,7 +85,7 @@ def write(
     workdir: pathlib.Path,
     devices: Devices | None,
     *,
-    rays_per_pass: int,
+    rows_per_pass: int,
     capture: str,
 ) -> None:
     """Writes `config.json`: what really runs, with versions and devices.
@@ -89,13 +94,13 @@ def write(
       config: With paths and choices made definite (`definite`).
       workdir: Made if it does not exist.
       devices: What it runs on; None if it was decoded, not trained.
-      rays_per_pass: As chosen for the hardware; a resumed run keeps it. 0: not chosen yet.
+      rows_per_pass: As chosen for the hardware; a resumed run keeps it. 0: not chosen yet.
       capture: The capture's fingerprint (`Capture.fingerprint`).
     """
     workdir.mkdir(parents=True, exist_ok=True)
     record = {
         "config": config.to_dict(),
-        "rays_per_pass": rays_per_pass,
+        "rows_per_pass": rows_per_pass,
         **provenance(capture),
         "devices": "none" if devices is None else devices.describe(),
     }
@@ -130,7 +135,9 @@ def read(workdir: pathlib.Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise InvError(f"{path} is not valid JSON ({error}); restore or remove it") from error
-    wanted = {"config", "rays_per_pass", "capture", "devices"}
+    if isinstance(record, dict) and "rays_per_pass" in record:
+        record["rows_per_pass"] = record.pop("rays_per_pass")
+    wanted = {"config", "rows_per_pass", "capture", "devices"}
     if not isinstance(record, dict) or not wanted <= record.keys():
         raise InvError(f"{path} lacks some of {', '.join(sorted(wanted))}; restore or remove it")
     record["config"] = with_younger(record["config"])
@@ -139,8 +146,13 @@ def read(workdir: pathlib.Path) -> dict[str, Any] | None:
 
 def with_younger(config: dict[str, Any]) -> dict[str, Any]:
     """A stored config with the fields that were not known yet when it was written."""
+
+    def renamed(group: str, fields: dict[str, Any]) -> dict[str, Any]:
+        names = _RENAMED.get(group, {})
+        return {names.get(name, name): value for name, value in fields.items()}
+
     complete = {
-        group: dict(fields) if isinstance(fields, dict) else fields
+        group: renamed(group, fields) if isinstance(fields, dict) else fields
         for group, fields in config.items()
     }
     for group, name, value in _YOUNGER:
@@ -173,7 +185,7 @@ def definite(config: Config, old: dict[str, Any] | None) -> Config:
             if group[name]:
                 group[name] = str(pathlib.Path(group[name]).expanduser().absolute())
         # The newest frame of the other run may be another one by now.
-        for name in ("init_frame", "rays_per_step"):
+        for name in ("init_frame", "rows_per_step"):
             if old is not None and not made.train[name]:
                 made.train[name] = old["config"]["train"][name]
     return made.lock()

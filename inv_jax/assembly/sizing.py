@@ -38,7 +38,7 @@ def fitting_pass(
     if wanted:
         if wanted < 1 or share % min(wanted, share):
             raise InvError(
-                f"train.rays_per_pass={wanted} does not divide the {share} rays that each of "
+                f"train.rows_per_pass={wanted} does not divide the {share} rays that each of "
                 f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
             )
         return min(wanted, share)
@@ -47,7 +47,7 @@ def fitting_pass(
     if best * 4 <= min(most, share):
         logging.warning(
             "the %d rays of a device divide badly: passes of %d where %d would fit; a power of two "
-            "for train.rays_per_step is faster",
+            "for train.rows_per_step is faster",
             share,
             best,
             most,
@@ -55,11 +55,11 @@ def fitting_pass(
     return best
 
 
-def rays_per_chunk(config: Config, model: Model, devices: Devices) -> int:
+def rows_per_chunk(config: Config, model: Model, devices: Devices) -> int:
     """Rays rendered at once on a device: the config's, or what fits the hardware."""
-    wanted = config.eval.rays_per_chunk
+    wanted = config.eval.rows_per_chunk
     if wanted < 0:
-        raise InvError(f"eval.rays_per_chunk={wanted}; want 1 or more, or 0 for automatic")
+        raise InvError(f"eval.rows_per_chunk={wanted}; want 1 or more, or 0 for automatic")
     return wanted or max(64, min(16384, _fitting_rays(model, devices)))
 
 
@@ -74,15 +74,15 @@ def memory_need(
     training: Plan,
     model: Model,
     devices: Devices,
-    rays_per_pass: int,
+    rows_per_pass: int,
     size: FrameSize,
 ) -> memory.Memory:
     """Bytes that training needs on a device; arguments as of `check_memory`."""
     return memory.of_training(
         model,
         phases=[phase.roles for phase in training.phases],
-        rays_per_pass=rays_per_pass,
-        rays_per_chunk=min(rays_per_chunk(config, model, devices), size[1] * size[2]),
+        rows_per_pass=rows_per_pass,
+        rows_per_chunk=min(rows_per_chunk(config, model, devices), size[1] * size[2]),
         frame_pixels=math.prod(size),
         frames=max(1, config.train.frames_at_once // devices.count),
         itemsize=count_lib.itemsize(model.precision),
@@ -103,7 +103,7 @@ def check_memory(
     training: Plan,
     model: Model,
     devices: Devices,
-    rays_per_pass: int,
+    rows_per_pass: int,
     size: FrameSize,
 ) -> None:
     """Refuses a config whose training cannot fit.
@@ -113,15 +113,15 @@ def check_memory(
       training: Its plan.
       model: Its model.
       devices: What it is to run on.
-      rays_per_pass: As the stepper has it.
+      rows_per_pass: As the stepper has it.
       size: Of a frame.
 
     Raises:
       InvError: With the setting to change.
     """
     at_once = config.train.frames_at_once
-    share = max(1, config.train.rays_per_step // (devices.count if at_once == 1 else 1))
-    chunk = min(rays_per_chunk(config, model, devices), size[1] * size[2])
+    share = max(1, config.train.rows_per_step // (devices.count if at_once == 1 else 1))
+    chunk = min(rows_per_chunk(config, model, devices), size[1] * size[2])
     if config.data.layout == PROCEDURAL:
         pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
     else:
@@ -132,13 +132,13 @@ def check_memory(
         if at_once > devices.count
     ]
     memory.check_fits(
-        memory_need(config, training, model, devices, rays_per_pass, size),
+        memory_need(config, training, model, devices, rows_per_pass, size),
         available_memory(devices),
         [
             *fewer,
             pixels,
-            memory.Lever("train.rays_per_pass", rays_per_pass, "activations", 1, divides=share),
-            memory.Lever("eval.rays_per_chunk", chunk, "image", power=1),
+            memory.Lever("train.rows_per_pass", rows_per_pass, "activations", 1, divides=share),
+            memory.Lever("eval.rows_per_chunk", chunk, "image", power=1),
             memory.Lever("model.width", config.model.width, "moments", power=2),
         ],
         where=f"on each of {devices.describe()}",

@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from inv_jax import params as params_lib
+from inv_jax.assembly.playback import Playback
 from inv_jax.eval import measures, pictures, report, sheets
-from inv_jax.playback import Playback
 from inv_jax.report import style
 from inv_jax.train.refine import Refiner
 from inv_jax.types import Cameras, Frame, Params, Stopped

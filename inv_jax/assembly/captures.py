@@ -12,7 +12,7 @@ from collections.abc import Callable
 import ml_collections
 from absl import logging
 
-from inv_jax import sizing
+from inv_jax.assembly import sizing
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import masks as masks_lib
 from inv_jax.data import records, synthetic
@@ -87,7 +87,7 @@ def completed(config: Config, workdir: pathlib.Path, devices: Devices) -> Config
     Raises:
       InvError: If that is asked for and the capture cannot be opened.
     """
-    if config.train.rays_per_step and config.render.fps:
+    if config.train.rows_per_step and config.render.fps:
         return config
     size, fps = sizing.planned_frame(config), None
     if config.data.layout != sizing.PROCEDURAL:
@@ -96,8 +96,8 @@ def completed(config: Config, workdir: pathlib.Path, devices: Devices) -> Config
         fps = opened.fps
     config = config.copy_and_resolve_references()
     with config.unlocked():
-        if not config.train.rays_per_step:
-            config.train.rays_per_step = _dividing(math.prod(size), devices.count)
+        if not config.train.rows_per_step:
+            config.train.rows_per_step = _dividing(math.prod(size), devices.count)
         config.render.fps = config.render.fps or fps or _FPS
     return config
 
@@ -113,7 +113,7 @@ def _dividing(pixels: int, devices: int) -> int:
         unit *= 2
     fitting = max(devices, pixels - pixels % (devices * unit))
     logging.info(
-        "train.rays_per_step=0: %d of the %d pixels in each step, so that they divide over %d "
+        "train.rows_per_step=0: %d of the %d pixels in each step, so that they divide over %d "
         "devices in passes of %d or more; each step leaves out others",
         *(fitting, pixels, devices, unit),
     )
@@ -171,9 +171,9 @@ def for_training(
 def _checked(config: Config, model: Model, opened: Capture) -> Capture:
     pixels = len(opened.train_cams) * opened.cameras.height * opened.cameras.width
     model.check_cameras(len(opened.train_cams))
-    if config.train.rays_per_step > pixels:
+    if config.train.rows_per_step > pixels:
         raise InvError(
-            f"train.rays_per_step={config.train.rays_per_step} is more than the {pixels} pixels "
+            f"train.rows_per_step={config.train.rows_per_step} is more than the {pixels} pixels "
             f"of the {len(opened.train_cams)} training cameras; lower it"
         )
     return opened

@@ -1,0 +1,1 @@
+"""A config or a workdir becomes parts: the only house that knows what a config is."""
