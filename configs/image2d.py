@@ -48,6 +48,7 @@ from typing import Any
 import ml_collections
 
 from configs import base
+from inv_jax import settings
 from inv_jax.types import InvError
 
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -68,6 +69,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "frozen_middle": {"model.structure_heads": ("rgb",), "train.freeze_frame": 1},
     "demo": {
         "data.layout": "procedural",
+        "data.holdout": (),
+        "data.ndc": False,
         "data.num_frames": 12,
         "data.procedural.height": 120,
         "data.procedural.width": 160,
@@ -94,22 +97,21 @@ def get_config(name: str = "") -> ml_collections.ConfigDict:
     """
     if name not in NAMES:
         raise InvError(f"configs/image2d.py has no {name!r}; choose among {', '.join(NAMES[1:])}")
-    config = base.get_config()
-    with config.unlocked():
-        config.data.update(layout="video", factor=1, holdout=(), ndc=False)
-        config.model.update(name="image", depth=4, structure_layers=1)
-        config.train.update(
-            steps=3000,
-            warmup_steps=3000,
-            freeze_frame=0,
-            rows_per_step=0,
-            learning_rate=1e-4,
-            lr_decay_rate=1.0,
-            clip_norm=1e9,
-            save_every=1000,
-        )
-        config.render.fps = 0.0
-        config.update_from_flattened_dict(_SETTINGS[name])
-        if name == "transfer":  # of the video's second frame, whichever is its first
-            config.train.freeze_frame = config.data.get_ref("first_frame") + 1
+    config = base.get_config(model="image", layout="video")
+    config.data.factor = 1
+    config.model.update(depth=4, structure_layers=1)
+    config.train.update(
+        steps=3000,
+        warmup_steps=3000,
+        freeze_frame=0,
+        rows_per_step=0,
+        learning_rate=1e-4,
+        lr_decay_rate=1.0,
+        clip_norm=1e9,
+        save_every=1000,
+    )
+    config.render.fps = 0.0
+    config = settings.changed(config, _SETTINGS[name])
+    if name == "transfer":  # of the video's second frame, whichever is its first
+        config.train.freeze_frame = config.data.get_ref("first_frame") + 1
     return config

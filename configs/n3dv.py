@@ -56,6 +56,7 @@ from typing import Any
 import ml_collections
 
 from configs import base
+from inv_jax import settings
 from inv_jax.types import InvError
 
 Overrides = Mapping[str, Any]  # from the dotted name of a field to its value
@@ -163,20 +164,18 @@ def table() -> dict[str, Overrides]:
     return settings
 
 
-def over_base(name: str, settings: Mapping[str, Overrides]) -> ml_collections.ConfigDict:
+def over_base(name: str, named: Mapping[str, Overrides]) -> ml_collections.ConfigDict:
     """The default settings with those of one name put over them, locked.
 
     Raises:
       InvError: If there is no such name; its text lists those there are.
     """
-    if name not in settings:
+    if name not in named:
         raise InvError(
             f"no setting is named {name!r}; expected --config=FILE:NAME, with NAME one of "
-            f"{', '.join(sorted(settings))}"
+            f"{', '.join(sorted(named))}"
         )
-    config = base.get_config()
-    config.update_from_flattened_dict(settings[name])
-    return config
+    return settings.changed(base.get_config(), named[name])
 
 
 def get_config(name: str = "") -> ml_collections.ConfigDict:

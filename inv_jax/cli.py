@@ -18,6 +18,7 @@ import jax
 from absl import flags, logging
 
 from inv_jax.commands import (
+    config,
     decode,
     doctor,
     encode,
@@ -62,6 +63,7 @@ _COMMANDS: dict[str, types.ModuleType] = {
     "render": render,
     "pack": pack,
     "masks": masks,
+    "config": config,
     "doctor": doctor,
     "encode": encode,
     "decode": decode,
@@ -84,11 +86,9 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
     values = flags.FlagValues()
     for name in ("verbosity", "stderrthreshold"):
         values[name] = flags.FLAGS[name]
-    _COMMANDS[command].define(values, argv)
     try:
+        _COMMANDS[command].define(values, argv)
         rest = values(argv)
-        if "config" in values and values.config is not None:
-            values.config.to_dict()  # a file that could not be read only says so here
     # A config file is the user's code: it may raise anything.
     except Exception as error:
         raise InvError(_last_line(error)) from error
@@ -116,23 +116,9 @@ def _take_positional(values: flags.FlagValues, name: str, rest: list[str]) -> No
 
 def _last_line(error: Exception) -> str:
     """The line of a long message that says what is wrong."""
-    if error.args and isinstance(error.args[0], KeyError):  # its `str` is a `repr`
-        return f"the config has no field {' '.join(error.args[0].args[0].split())}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else type(error).__name__
     return text.removeprefix(f"{InvError.__module__}.{InvError.__qualname__}: ")
-
-
-def _make_configs_importable(argv: Sequence[str]) -> None:
-    """Lets a config file say `from configs import base`, wherever the command runs."""
-    folders = [pathlib.Path(__file__).parents[1]]
-    for argument in argv:
-        name, _, value = argument.partition("=")
-        if name.lstrip("-") == "config" and value:
-            folders.append(pathlib.Path(value.split(":")[0]).absolute().parent.parent)
-    for folder in folders:
-        if (folder / "configs").is_dir() and str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
 
 
 def _help() -> str:
@@ -199,7 +185,6 @@ def _run_alone(command: str, argv: list[str]) -> int:
     logging.set_verbosity(logging.INFO)
     _quiet_libraries()
     try:
-        _make_configs_importable(argv)
         values = _parse(command, [argv[0], *argv[2:]])
         return _COMMANDS[command].run(values, Stop())
     except InvError as error:

@@ -1,7 +1,8 @@
-"""Parameters have roles: what belongs to a frame, what all frames share.
+"""Parameters have roles: what belongs to a segment, what all segments share.
 
 A params tree is `{network: {role: {layer: {'kernel', 'bias'}}}}`; the role of a leaf is read from
-its path, `fine/structure/layer_0/kernel`. Freezing is a partition of that tree: in each half the
+its path, `fine/structure/layer_0/kernel`. Which roles there are is the model's to say (`Roles`).
+Freezing is a partition of that tree: in each half the
 leaves of the other are `optax.MaskedNode`, optax's mark for a leaf that is not there, so a half
 has no gradients, no optimizer moments and no bytes for them, and `merge` puts the very same
 arrays back.
@@ -24,14 +25,32 @@ import optax
 
 from inv_jax.types import InvError, Params
 
+# The roles of INV's networks.
 STRUCTURE = "structure"  # stored for every frame
 COLOR = "color"  # shared by all frames once frozen
 # The same layers of a field that shows what stands still; shared, too, once frozen.
 STATIC_ROLES = STATIC_STRUCTURE, STATIC_COLOR = "static_structure", "static_color"
-SHARED = (COLOR, *STATIC_ROLES)
-ROLES = (STRUCTURE, *SHARED)
 
 _MASKED = optax.MaskedNode()
+_DEPTH = 4  # parts of a leaf's path
+
+
+@dataclasses.dataclass(frozen=True)
+class Roles:
+    """The roles of a model's layers.
+
+    Attributes:
+      own: Of layers that every segment has its own of.
+      shared: Of layers that segments share once they are frozen; none: nothing is.
+    """
+
+    own: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.own, *self.shared)
 
 
 def path_of(key_path: tuple[Any, ...]) -> str:
@@ -40,15 +59,15 @@ def path_of(key_path: tuple[Any, ...]) -> str:
 
 
 def role_of(path: str) -> str:
-    """The role in a leaf's path.
+    """The role in a leaf's path, its second part.
 
     Raises:
-      ValueError: If there is none.
+      ValueError: If it has none.
     """
-    for part in path.split("/"):
-        if part in ROLES:
-            return part
-    raise ValueError(f"no role in the path {path!r}; one part of it must be of {ROLES}")
+    parts = path.split("/")
+    if len(parts) != _DEPTH:
+        raise ValueError(f"no role in the path {path!r}; want network/role/layer/leaf")
+    return parts[1]
 
 
 def roles(params: Params) -> Params:
@@ -70,8 +89,7 @@ def select(params: Params, wanted: Collection[str]) -> Params:
 
 def split(params: Params, wanted: Collection[str]) -> tuple[Params, Params]:
     """The leaves with the wanted roles and the rest; `merge` is the inverse."""
-    rest = [role for role in ROLES if role not in wanted]
-    return select(params, wanted), select(params, rest)
+    return partition(params, jax.tree.map(lambda role: role in wanted, roles(params)))
 
 
 def partition(params: Params, chosen: Params) -> tuple[Params, Params]:

@@ -2,6 +2,10 @@
 
 Leading dimensions written `*b` are free (a batch of rays, an image, nothing). All floating
 arrays are float32 unless said otherwise; `frame` is always a time index, numbered as on disk.
+
+Three words are general: a **view** is an image with a camera and a time; a **segment** is the
+views that one set of params explains (a frame of all cameras, a clip of one); a **row** is one
+entry of a batch (a ray through a pixel of a view, a whole view).
 """
 
 from __future__ import annotations
@@ -39,11 +43,21 @@ class Rays:
 
 
 @struct.dataclass
+class Places:
+    """Which part of which view each row of a batch shows."""
+
+    cams: Array  # (*b,) int32, index of the view's camera
+    times: Array  # (*b,) when it was taken, as a part of its segment, in [0, 1)
+    cols: Array | None = None  # (*b,) int32, pixel column, to the right; None: the whole view
+    rows: Array | None = None  # (*b,) int32, pixel row, downwards
+
+
+@struct.dataclass
 class Batch:
-    """What one training step sees."""
+    """What one training step sees: b rows."""
 
     inputs: Any  # what the model's `inputs` makes: `Rays` of a radiance field, say
-    target: Array  # (b, 3) colors in [0, 1]
+    target: Array  # (b, 3) or (b, H, W, 3), colors in [0, 1]
     ids: Array  # (b,) int32, place of each row in the whole step's batch, over all devices
     is_dynamic: Array | None = None  # (b,) bool, whether its pixel shows what moves; None: unknown
 
@@ -79,24 +93,35 @@ class Cameras:
 
 @struct.dataclass
 class Regions:
-    """The pixels of a frame's training cameras, sorted by what they show."""
+    """The pixels of a segment's training views, sorted by what they show."""
 
-    order: Array  # (N * H * W,) int32, pixels of the static background, then those that move
+    order: Array  # (V * H * W,) int32, pixels of the static background, then those that move
     num_static: Array  # () int32, how many of them are static
 
 
 @struct.dataclass
-class Frame:
-    """The images of one frame, one per camera, as they are on disk."""
+class Views:
+    """V views of one segment, as they are on disk."""
 
-    images: Array  # (N, H, W, 3) uint8
-    index: Array  # () int32, the frame's number
+    images: Array  # (V, H, W, 3) uint8
+    index: Array  # () int32, the segment's number: that of its first frame
+    # (V,) int32, index of each one's camera among those that come along; None: one each, in order
+    cams: Array | None = None
+    times: Array | None = None  # (V,) as in `Places`; None: all are of the segment's beginning
     regions: Regions | None = None  # where there are masks, and training asks for them
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Views, height, width."""
+        return self.images.shape[:3]
 
 
 @struct.dataclass
 class Rendering:
-    """What a network shows at some pixels; a flat picture has colors and nothing else."""
+    """What a network shows of some rows; a flat picture has colors and nothing else.
+
+    Shapes are those of rays; of whole views two dimensions more, (H, W), stand behind `*b`.
+    """
 
     rgb: Array  # (*b, 3) in [0, 1]
     # What compositing samples along a ray returns besides (`render/composite.py`).

@@ -16,9 +16,8 @@ from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.models import linear, registry, split
 from inv_jax.models.base import Model
-from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import initial as initial_lib
-from inv_jax.train import lanes, losses, optimizer, parallel
+from inv_jax.train import lanes, losses, optimizer, parallel, schedules
 from inv_jax.train.loop import Trainer
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Plan
@@ -38,8 +37,7 @@ def model(config: Config) -> Model:
 def shown_model(config: Config) -> Model:
     """What pictures of a run show: all of the model, or the part of it that is pre-trained."""
     net = model(config)
-    is_part = config.model.name == registry.SPLIT and config.split.pretraining
-    return net.part(split.STATIC) if is_part else net
+    return net.part(split.STATIC) if plans.is_pretraining(config) else net
 
 
 def whole_model(config: Config) -> Model:
@@ -74,7 +72,7 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
         return fresh, config
     is_frozen = 0 < c.freeze_frame <= config.data.first_frame and not c.scratch
     is_given = bool(c.init_from) and params_lib.COLOR in c.init_roles
-    if is_frozen and not is_given and not config.split.pretraining:
+    if is_frozen and not is_given and not plans.is_pretraining(config):
         logging.warning(
             "train.freeze_frame=%d freezes the color layers from the first frame on, as random as "
             "they begin; to train them, set it behind data.first_frame=%d, or take them from "
@@ -84,7 +82,7 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
     if not c.init_from:
         return fresh, config
     params, frame = initial_lib.from_run(
-        fresh, pathlib.Path(c.init_from), frame=c.init_frame, roles=c.init_roles
+        fresh, pathlib.Path(c.init_from), net.roles, frame=c.init_frame, roles=c.init_roles
     )
     config = config.copy_and_resolve_references()
     with config.unlocked():
@@ -99,16 +97,18 @@ def stepper(
     earlier_pass: int = 0,
     *,
     frames_at_once: int = 1,
+    update_mask: Callable[[Params], Params] | None = None,
 ) -> Stepper:
     """The training step of `config.train`, for the given devices.
 
     Args:
       config: The config.
       net: Its model.
-      devices: All share the rays of a step, or, of several frames, each takes all of its own.
-      earlier_pass: Rays per pass that a run chose when it began: it goes on with them, unless the
+      devices: All share the rows of a step, or, of several frames, each takes all of its own.
+      earlier_pass: Rows per pass that a run chose when it began: it goes on with them, unless the
         config says another number, or they no longer fit.
       frames_at_once: Frames that the step is to train at once, over all devices.
+      update_mask: Makes the first mask of what may move, where the plan changes it.
 
     Raises:
       InvError: If a setting cannot be right.
@@ -117,7 +117,7 @@ def stepper(
     for name in ("learning_rate", "lr_decay_rate", "lr_decay_steps", "clip_norm"):
         if not c[name] > 0:
             raise InvError(f"train.{name}={c[name]}; want a number above 0")
-    # Of frames that train at once each has a device to itself, and all rays of its steps.
+    # Of frames that train at once each has a device to itself, and all rows of its steps.
     is_shared = frames_at_once == 1
     share = devices.share(c.rows_per_step, "train.rows_per_step") if is_shared else c.rows_per_step
     rows_per_pass = sizing.fitting_pass(
@@ -126,16 +126,19 @@ def stepper(
     if not c.rows_per_pass and earlier_pass and share % earlier_pass == 0:
         rows_per_pass = min(rows_per_pass, earlier_pass)
     networks = jax.eval_shape(net.init, jax.random.key(0)).keys()
+    settings = {name: c[name] for name in ("b1", "b2", "eps", "weight_decay")}
+    made = optimizer.make_optimizer(networks, c.clip_norm, c.optimizer, settings)
     return Stepper(
         model=net,
-        sampler=functools.partial(sample_rays, net.inputs),
-        loss=losses.get(c.loss),
-        optimizer=optimizer.make_optimizer(networks, c.clip_norm),
-        schedule=functools.partial(
-            optimizer.learning_rate,
-            init=c.learning_rate,
+        loss=losses.get(c.loss, c.get("head_weight", 1.0)),
+        optimizer=made if update_mask is None else optimizer.with_update_mask(made, update_mask),
+        schedule=schedules.make(
+            c.schedule,
+            learning_rate=c.learning_rate,
             decay_rate=c.lr_decay_rate,
             decay_steps=c.lr_decay_steps,
+            warmup=c.lr_warmup,
+            milestones=c.lr_milestones,
         ),
         rows_per_step=c.rows_per_step,
         rows_per_pass=rows_per_pass,
@@ -169,14 +172,18 @@ def trainer(
       Stopped: If asked to while the procedural capture is rendered.
     """
     devices = Devices()
-    old, stored = devices.from_main(lambda: (record.read(workdir), FrameStore(workdir).frames()))
-    config = captures.completed(record.definite(config, old), workdir, devices)
+    old, stored = devices.from_main(lambda: (record.read(workdir), FrameStore(workdir).numbers()))
+    config = record.definite(config, old)
     net, shown = model(config), shown_model(config)
+    config = captures.completed(config, net, workdir, devices)
     training = plans.of(config)
     at_once = config.train.frames_at_once
     lanes.frames_per_device(at_once, training, devices)
-    earlier_pass = old["rows_per_pass"] if old else 0
-    step = stepper(config, net, devices, earlier_pass, frames_at_once=at_once)
+    step = stepper(
+        *(config, net, devices, old["rows_per_pass"] if old else 0),
+        frames_at_once=at_once,
+        update_mask=plans.update_mask(config, training),
+    )
     initial, config = devices.from_main(
         lambda: initial_params(config, net, has_frames=bool(stored))
     )
@@ -184,11 +191,14 @@ def trainer(
     settings = _settings(config, training)
     video_codec = make.for_training(config.codec)
     shots = _capture(config, net, training, step, workdir, devices, should_stop)
+    segments = captures.segments_of(config, shots)
     record.check_capture(workdir, old, shots.fingerprint)
     masks = _masks(config, training, shots, workdir, devices)
     video = None
     if video_codec is not None and devices.is_main:
-        video = keeping.broadcast(config, workdir, video_codec, shown, shots, initial, should_stop)
+        video = keeping.broadcast(
+            *(config, workdir, video_codec, shown, shots, segments, initial, should_stop)
+        )
     if devices.is_main:
         passes = step.rows_per_pass
         record.write(config, workdir, devices, rows_per_pass=passes, capture=shots.fingerprint)
@@ -196,6 +206,7 @@ def trainer(
     recorder, close = keeping.recorder(config, shown, shots, workdir, video, devices)
     made = Trainer(
         capture=shots,
+        segments=segments,
         model=net,
         plan=training,
         stepper=step,
@@ -214,10 +225,10 @@ def trainer(
 
 def _say(net: Model, step: Stepper, devices: Devices) -> None:
     logging.info(
-        "training on %s in %s, %d rays a pass",
+        "training on %s in %s, %d %ss a pass",
         devices.describe(),
         linear.describe(net.precision, devices.platform),
-        step.rows_per_pass,
+        *(step.rows_per_pass, net.rows.name),
     )
 
 
@@ -227,7 +238,7 @@ def _settings(config: Config, training: Plan) -> Settings:
         images=plans.images(config, training),
         image_cams=tuple(config.train.image_cams),
         dispatch_seconds=config.train.dispatch_seconds,
-        from_decoded=config.codec.from_decoded,
+        from_decoded=config.codec.get("from_decoded", False),
         frames_at_once=config.train.frames_at_once,
     )
 
@@ -246,9 +257,9 @@ def _capture(
         sizing.check_memory, config, training, net, devices, step.rows_per_pass
     )
     if config.data.layout == sizing.PROCEDURAL:
-        check(sizing.planned_frame(config))  # before it is rendered
+        check(sizing.planned_segment(config))  # before it is rendered
     shots = captures.for_training(config, net, workdir, devices, should_stop)
-    check((len(shots.train_cams), shots.cameras.height, shots.cameras.width))
+    check(captures.longest(captures.segments_of(config, shots), shots))
     shots.check_cams(config.train.image_cams, "train.image_cams")
     return shots
 

@@ -5,21 +5,23 @@ a folder of its own; from then on it is read like any other.
 """
 
 import functools
-import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ml_collections
+import numpy as np
 from absl import logging
 
 from inv_jax.assembly import sizing
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import masks as masks_lib
-from inv_jax.data import records, synthetic
+from inv_jax.data import records, segments, synthetic
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.data.rig import Rig
+from inv_jax.data.segments import Segment
 from inv_jax.models.base import Model
+from inv_jax.train import losses
 from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError, Stopped
 
@@ -53,13 +55,29 @@ def of(config: Config, workdir: pathlib.Path, num_frames: int | None = None) -> 
         factor=c.factor,
         first_frame=c.first_frame,
         num_frames=c.num_frames if num_frames is None else num_frames,
-        holdout=tuple(c.holdout),
-        near=c.near,
-        ndc=c.ndc,
-        pixel_center=c.pixel_center,
-        bd_factor=c.bd_factor,
-        background=config.model.background,
+        holdout=tuple(c.get("holdout", ())),  # a video has no cameras to tell apart, nor poses
+        near=c.get("near", 0.0),
+        ndc=c.get("ndc", False),
+        pixel_center=c.get("pixel_center", 0.0),
+        bd_factor=c.get("bd_factor", 0.75),
+        background=config.model.get("background", 0.0),
         frame_step=c.frame_step,
+        size=(c.get("height", 0), c.get("width", 0)),
+        frame_ids=tuple(c.get("frame_ids", ())),
+    )
+
+
+def segments_of(config: Config, opened: Capture) -> list[Segment]:
+    """The segments of a capture.
+
+    Raises:
+      InvError: If a setting cannot be right.
+    """
+    return segments.split(
+        opened.span,
+        config.train.segment_frames,
+        step=config.data.frame_step,
+        shown_step=config.data.get("test_step", 0),
     )
 
 
@@ -78,28 +96,37 @@ def masks_of(config: Config, workdir: pathlib.Path, rig: Rig) -> Masks:
     )
 
 
-def completed(config: Config, workdir: pathlib.Path, devices: Devices) -> Config:
-    """The config with what only the capture knows: how many pixels are all, how fast it is.
+def completed(config: Config, model: Model, workdir: pathlib.Path, devices: Devices) -> Config:
+    """The config with what only the capture knows: how many rows are all, how fast it is.
 
     Where all pixels do not divide over the devices, or only into passes of a few, all are nearly
-    as many that do: the same with one frame at a time and with several.
+    as many that do: the same with one frame at a time and with several. Epochs become steps.
 
     Raises:
       InvError: If that is asked for and the capture cannot be opened.
     """
-    if config.train.rows_per_step and config.render.fps:
+    if config.train.rows_per_step and config.render.fps and not config.train.epochs:
         return config
-    size, fps = sizing.planned_frame(config), None
+    shape, fps = sizing.planned_segment(config), None
     if config.data.layout != sizing.PROCEDURAL:
         opened = of(config, workdir)
-        size = len(opened.train_cams), opened.cameras.height, opened.cameras.width
-        fps = opened.fps
+        shape, fps = longest(segments_of(config, opened), opened), opened.fps
     config = config.copy_and_resolve_references()
+    rows = shape[0] * model.rows.in_view(*shape[1:])
     with config.unlocked():
         if not config.train.rows_per_step:
-            config.train.rows_per_step = _dividing(math.prod(size), devices.count)
+            config.train.rows_per_step = _dividing(rows, devices.count)
+        if config.train.epochs:
+            steps = config.train.epochs * max(1, rows // config.train.rows_per_step)
+            config.train.update(steps=steps, warmup_steps=steps)
         config.render.fps = config.render.fps or fps or _FPS
     return config
+
+
+def longest(parts: Sequence[Segment], opened: Capture) -> sizing.Shape:
+    """Training views of the longest segment, height, width."""
+    views = max(len(one.trained) for one in parts) * len(opened.train_cams)
+    return views, opened.cameras.height, opened.cameras.width
 
 
 def _dividing(pixels: int, devices: int) -> int:
@@ -136,9 +163,10 @@ def for_training(
       InvError: If it cannot be opened, or the config or the model does not go with it.
       Stopped: If asked to while the procedural capture is rendered.
     """
-    c, p = config.data, config.data.procedural
+    c = config.data
     if c.layout != sizing.PROCEDURAL:
         return _checked(config, model, of(config, workdir))
+    p = c.procedural
     if c.pixel_center != 0.0:
         raise InvError(
             f"data.pixel_center={c.pixel_center}: the procedural capture has its pixel centers at "
@@ -169,11 +197,16 @@ def for_training(
 
 
 def _checked(config: Config, model: Model, opened: Capture) -> Capture:
-    pixels = len(opened.train_cams) * opened.cameras.height * opened.cameras.width
-    model.check_cameras(len(opened.train_cams))
-    if config.train.rows_per_step > pixels:
+    parts = segments_of(config, opened)
+    height, width = opened.cameras.height, opened.cameras.width
+    cameras = opened.cameras.take(np.array(opened.train_cams))
+    model.check_views(cameras, max(len(one.frames) for one in parts))
+    losses.get(config.train.loss).check(model.rows.name, height, width)
+    num_views = len(opened.train_cams) * min(len(one.trained) for one in parts)
+    rows = num_views * model.rows.in_view(height, width)
+    if config.train.rows_per_step > rows:
         raise InvError(
-            f"train.rows_per_step={config.train.rows_per_step} is more than the {pixels} pixels "
-            f"of the {len(opened.train_cams)} training cameras; lower it"
+            f"train.rows_per_step={config.train.rows_per_step} is more than the {rows} "
+            f"{model.rows.name}s of the {num_views} training views; lower it"
         )
     return opened

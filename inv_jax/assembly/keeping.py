@@ -1,7 +1,7 @@
 """What keeps and shows what a run makes, from its config: frames, pictures, the neural video."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ml_collections
 
@@ -12,6 +12,7 @@ from inv_jax.codec.base import Codec
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.capture import Capture
 from inv_jax.data.rig import Rig
+from inv_jax.data.segments import Segment
 from inv_jax.eval.evaluate import Evaluator
 from inv_jax.models.base import Model
 from inv_jax.render.view import ViewRenderer
@@ -30,6 +31,7 @@ def broadcast(
     codec: Codec,
     net: Model,
     rig: Rig,
+    segments: Sequence[Segment],
     params: Params,
     should_stop: Callable[[], bool],
 ) -> Broadcast:
@@ -39,12 +41,13 @@ def broadcast(
       InvError: If the codec cannot store such params, or a file cannot say what it holds.
     """
     provenance = record.provenance(rig.fingerprint)
-    if config.data.frame_step != 1:
+    if config.data.frame_step != 1 and config.train.segment_frames == 1:
         raise InvError(
             f"data.frame_step={config.data.frame_step} leaves out frames, which a video does not; "
             "set codec.name='' here, or data.frame_step=1"
         )
-    header = make.header(codec, params, config.to_dict(), rig, provenance)
+    longest = max(len(segment.frames) for segment in segments)
+    header = make.header(codec, params, net.roles, config.to_dict(), rig, provenance, longest)
     header.dump()
     codec.encoder(header.layout)
 
@@ -53,12 +56,17 @@ def broadcast(
             workdir / "video.inv",
             header,
             codec,
-            make.gauge(codec, net, rig, params),
+            make.gauge(codec, net, rig, params, longest),
             color_precision=config.codec.color_precision,
             go_on_before=go_on_before,
         )
 
-    return Broadcast(open_writer, goes_back=config.codec.from_decoded, should_stop=should_stop)
+    return Broadcast(
+        open_writer,
+        net.roles.shared,
+        goes_back=config.codec.from_decoded,
+        should_stop=should_stop,
+    )
 
 
 def recorder(
@@ -72,10 +80,12 @@ def recorder(
     """Who keeps and shows what is trained, and how to close that; only the main process writes."""
     store = journal = None
     if devices.is_main:
-        store, journal = FrameStore(workdir, writable=True), Journal(workdir)
+        store, journal = FrameStore(workdir, roles=net.roles), Journal(workdir)
     renderer = ViewRenderer(net, devices, sizing.rows_per_chunk(config, net, devices))
     made = Recorder(
-        evaluator=Evaluator(renderer, shots, workdir, config.eval.step_picture),
+        evaluator=Evaluator(
+            renderer, shots, workdir, config.eval.step_picture, config.eval.pictures
+        ),
         store=store,
         journal=journal,
         broadcast=video,

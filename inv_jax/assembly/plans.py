@@ -1,16 +1,19 @@
 """The plan of a config, and the moments within its frames."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
 
+from inv_jax.assembly import split_plan
 from inv_jax.eval import pictures
 from inv_jax.models import registry
-from inv_jax.train import plan, split_plan
+from inv_jax.train import plan, prune
 from inv_jax.train.losses import Emptiness
-from inv_jax.train.plan import Moments, Plan
-from inv_jax.types import InvError
+from inv_jax.train.plan import Moments, Phase, Plan
+from inv_jax.types import InvError, Params
 
 Config = ml_collections.ConfigDict
 
@@ -22,6 +25,7 @@ def of(config: Config) -> Plan:
       InvError: If its settings contradict each other.
     """
     c, first = config.train, config.data.first_frame
+    roles = registry.make(config.model.to_dict()).roles
     if c.freeze_frame < 0:
         raise InvError(f"train.freeze_frame={c.freeze_frame}; want a frame number, or 0 for never")
     if c.update_pull and not c.freeze_frame:
@@ -37,8 +41,9 @@ def of(config: Config) -> Plan:
                 f"train.scratch=True and train.freeze_frame={c.freeze_frame}: frames that start "
                 "from random params share no colors; set train.freeze_frame=0"
             )
-        return plan.from_scratch(first_frame=first, steps=c.steps)
+        return plan.from_scratch(roles, first_frame=first, steps=c.steps)
     incremental = plan.incremental(
+        roles,
         first_frame=first,
         freeze_frame=c.freeze_frame,
         warmup_steps=c.warmup_steps,
@@ -47,8 +52,43 @@ def of(config: Config) -> Plan:
         is_shaped=c.update_pull > 0.0,
     )
     if c.scratch:
-        return plan.equal_steps(incremental)
-    return _split(config, incremental) if config.model.name == registry.SPLIT else incremental
+        return plan.equal_steps(roles, incremental)
+    if config.model.name == registry.SPLIT:
+        return _split(config, incremental)
+    return _pruned(config, incremental)
+
+
+def _pruned(config: Config, training: Plan) -> Plan:
+    """The plan with its segments pruned on the way, if `config.prune` says so.
+
+    Raises:
+      InvError: If its settings cannot be right.
+    """
+    c = config.get("prune")
+    if c is None or c.ratio == 1.0:
+        return training
+    prune.check(c.ratio, c.steps)
+    epochs = config.train.epochs
+    if len(c.steps) > epochs:
+        raise InvError(
+            f"prune.steps={tuple(c.steps)} are {len(c.steps)} prunings in train.epochs={epochs}; "
+            "want an epoch for each at least"
+        )
+    amounts = prune.amounts(c.ratio, len(c.steps))
+
+    def edited(phase: Phase) -> Phase:
+        at = prune.at_steps(c.steps, epochs, phase.steps // epochs)
+        edits = [functools.partial(prune.prune, amount=amount) for amount in amounts]
+        return dataclasses.replace(phase, edits=tuple(zip(at, edits, strict=True)))
+
+    return Plan(tuple(map(edited, training.phases)))
+
+
+def update_mask(config: Config, training: Plan) -> Callable[[Params], Params] | None:
+    """What makes the first mask of what may move, if edits of the plan change it."""
+    if not training.has_edits:
+        return None
+    return functools.partial(prune.start, layers=tuple(config.prune.layers))
 
 
 def _check_equal_steps(config: Config) -> None:
@@ -66,22 +106,22 @@ def _check_equal_steps(config: Config) -> None:
         )
 
 
+def is_pretraining(config: Config) -> bool:
+    """Whether the static field of Split INV is trained, alone."""
+    return config.model.name == registry.SPLIT and config.split.pretraining
+
+
 def _check_split(config: Config) -> None:
     """Refuses settings of Split INV that would count for nothing."""
-    c, is_split = config.train, config.model.name == registry.SPLIT
-    if is_split and c.scratch:
+    c = config.train
+    if config.model.name != registry.SPLIT:
+        return
+    if c.scratch:
         raise InvError(
             f"train.scratch=True and model.name={registry.SPLIT!r}: every frame would train both "
             "fields on all rays, without masks; for a baseline from scratch set model.name='nerf'"
         )
-    if not config.split.pretraining:
-        return
-    if not is_split:
-        raise InvError(
-            f"split.pretraining=True trains the static field of model.name={registry.SPLIT!r}, and "
-            f"this is {config.model.name!r}"
-        )
-    if c.update_pull:
+    if is_pretraining(config) and c.update_pull:
         raise InvError(
             f"split.pretraining=True and train.update_pull={c.update_pull}: it pulls the params of "
             "frozen frames, and there are none; set train.update_pull=0.0"
@@ -106,6 +146,8 @@ def _split(config: Config, incremental: Plan) -> Plan:
 
 def emptiness(config: Config) -> Emptiness:
     """What Split INV adds to the loss where nothing moves."""
+    if config.model.name != registry.SPLIT:
+        return Emptiness()
     return Emptiness(rgb=config.split.empty_rgb, acc=config.split.empty_acc)
 
 

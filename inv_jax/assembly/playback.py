@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
-from inv_jax import params as params_lib
 from inv_jax.assembly import build, captures, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError, Layout
@@ -18,11 +20,12 @@ from inv_jax.data import rig as rig_lib
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.data.rig import Rig
+from inv_jax.data.segments import time_in
 from inv_jax.models.base import Model
 from inv_jax.player.player import FrameSource, FromMain, Player
 from inv_jax.render.view import ViewRenderer
 from inv_jax.train.parallel import Devices
-from inv_jax.types import InvError
+from inv_jax.types import Cameras, InvError, Params, Views
 
 Config = ml_collections.ConfigDict
 
@@ -44,6 +47,7 @@ class Playback:
       config: Its settings.
       rig: Its cameras.
       source: Its frames' params.
+      model: Shows them.
       player: Renders them.
       devices: Who renders.
       folder: The run's, or the one that the file is in.
@@ -52,6 +56,7 @@ class Playback:
     config: Config
     rig: Rig
     source: FrameSource
+    model: Model
     player: Player
     devices: Devices
     folder: pathlib.Path
@@ -84,6 +89,17 @@ class Playback:
         """
         return captures.masks_of(self.config, self.folder, self.rig)
 
+    def time(self, frame: int) -> float:
+        """When a frame is in its segment, see `segments.time_in`."""
+        return time_in(self.source.segment(frame), frame)
+
+    def training_views(self, frame: int) -> tuple[Views, Cameras]:
+        """A frame's images of the cameras that are trained on, and these."""
+        cams = np.array(self.capture.train_cams)
+        views = self.capture.load(frame, cams)
+        times = np.full(len(cams), self.time(frame), np.float32)
+        return views.replace(times=times), self.rig.cameras.take(cams)
+
     @property
     def is_main(self) -> bool:
         """Whether this process is the one that writes."""
@@ -115,8 +131,9 @@ def _open_workdir(workdir: pathlib.Path, data_path: str, devices: Devices) -> Pl
     source = FromMain(FrameStore(workdir), devices)
     num_frames = _num_frames(config, source.frames(), workdir)
     capture = captures.of(config, workdir, num_frames)
-    player = _player(config, source, devices)
-    return Playback(config, capture, source, player, devices, workdir, lambda: capture)
+    model = build.shown_model(config)
+    player = _player(config, model, source, devices)
+    return Playback(config, capture, source, model, player, devices, workdir, lambda: capture)
 
 
 def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback:
@@ -131,7 +148,8 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
     config = _at(config, data_path)
     source = FromMain(videos[0] if videos else None, devices)
     num_frames = _num_frames(config, source.frames(), path)
-    player = _player(config, source, devices)
+    model = build.shown_model(config)
+    player = _player(config, model, source, devices)
 
     def open_capture() -> Capture:
         beside = config.data.layout == sizing.PROCEDURAL and (path.parent / "capture").is_dir()
@@ -147,7 +165,9 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
             )
         return capture
 
-    return Playback(config, header.rig, source, player, devices, path.parent, open_capture)
+    return Playback(
+        *(config, header.rig, source, model, player, devices), path.parent, open_capture
+    )
 
 
 def model_of(header: Header, name: str) -> tuple[Config, Model]:
@@ -165,9 +185,9 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
         config = ml_collections.ConfigDict(record.with_younger(header.config))
         most = {**_MOST, "depth": sum(len(layout.shapes) for layout in layouts)}
         for field, limit in most.items():
-            if not 0 <= config.model[field] <= limit:
+            if not 0 <= config.model.get(field, 0) <= limit:
                 raise ValueError(f"model.{field}={config.model[field]}")
-        if not 0.0 <= config.model.background <= 1.0:
+        if not 0.0 <= config.model.get("background", 0.0) <= 1.0:
             raise ValueError(f"model.background={config.model.background}")
         if not isinstance(config.data.first_frame, int):
             raise ValueError(f"data.first_frame={config.data.first_frame!r}")
@@ -175,13 +195,32 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
             raise ValueError(f"render.fps={config.render.fps}")
         config.eval.rows_per_chunk = 0  # as fits this machine, not the one it was made on
         model = build.model(config.lock())
-        shapes = jax.eval_shape(model.init, jax.random.key(0))
-        if layouts != (Layout.of(shapes), Layout.of(shapes, *params_lib.SHARED)):
+        shapes, roles = jax.eval_shape(model.init, jax.random.key(0)), model.roles
+        if layouts != (Layout.of(shapes, *roles.own), Layout.of(shapes, *roles.shared)):
             raise ValueError("the params are not those of the model")
         sizing.rows_per_chunk(config, model, Devices())
+        _check_size(model, shapes, header.rig)
     except (InvError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptError(f"{name}: its settings do not fit: {str(error)[:200]}") from error
     return config, model
+
+
+def _check_size(model: Model, shapes: Any, rig: Rig) -> None:
+    """Refuses a model whose pictures are of another size than the cameras': nothing is computed.
+
+    Raises:
+      ValueError: If it is so.
+    """
+    cameras, count = rig.cameras, min(model.rows.in_view(rig.cameras.height, rig.cameras.width), 2)
+
+    def some(params: Params, cameras: Cameras, indices: jax.Array) -> jax.Array:
+        places = model.rows.places(cameras, jnp.int32(0), jnp.float32(0), indices)
+        return list(model.predict(params, model.inputs(cameras, places)).values())[-1].rgb
+
+    indices = jax.ShapeDtypeStruct((count,), jnp.int32)
+    found = jax.eval_shape(some, shapes, cameras, indices).shape
+    if found not in ((count, 3), (1, cameras.height, cameras.width, 3)):
+        raise ValueError(f"the model shows pictures {found[1:]}")
 
 
 def _at(config: Config, data_path: str) -> Config:
@@ -197,7 +236,6 @@ def _num_frames(config: Config, frames: list[int], path: pathlib.Path) -> int:
     return frames[-1] - config.data.first_frame + 1
 
 
-def _player(config: Config, source: FrameSource, devices: Devices) -> Player:
-    model = build.shown_model(config)
+def _player(config: Config, model: Model, source: FrameSource, devices: Devices) -> Player:
     renderer = ViewRenderer(model, devices, sizing.rows_per_chunk(config, model, devices))
     return Player(source, renderer)

@@ -12,17 +12,21 @@ from absl import logging
 
 from inv_jax.data import files
 from inv_jax.data import rig as rig_lib
+from inv_jax.settings.composed import field_names
+from inv_jax.settings.naming import RENAMED, is_known
+from inv_jax.settings.parts import CHOICES
 from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
 
 Config = ml_collections.ConfigDict
 
 # Fields that may change between two starts of one run: they change no result (rows_per_pass,
-# frames_at_once: not beyond rounding), or only append. That a moved capture is the same one is
-# checked by itself.
+# frames_at_once: not beyond rounding), or only append (num_frames: to whole segments). That a moved
+# capture is the same one is checked by itself.
 WITHOUT_EFFECT = (
     "data.path",
     "data.num_frames",
+    "data.test_step",
     "train.rows_per_pass",
     "train.frames_at_once",
     "train.save_every",
@@ -31,47 +35,58 @@ WITHOUT_EFFECT = (
     "eval.",
     "render.",
 )
-# Fields younger than some runs, with what those runs did: group, name, value.
-_YOUNGER = (
-    ("data", "frame_step", 1),
-    ("data", "masks", ""),
-    ("data", "mask_polarity", "dynamic"),
-    ("model", "precision", "float32"),
-    ("model", "name", "nerf"),
-    ("model", "activation", "relu"),
-    ("model", "w0", 30.0),
-    ("model", "encoding", "octaves"),
-    ("model", "fourier_features", 256),
-    ("model", "fourier_scale", 10.0),
-    ("model", "fourier_seed", 0),
-    ("model", "blend", "softmax"),
-    ("split", "pretraining", False),
-    ("split", "dynamic_first", 0.5),
-    ("split", "both_last", 0.25),
-    ("split", "static_chance", 0.5),
-    ("split", "dynamic_later", 0.0),
-    ("split", "dynamic_chance", 0.75),
-    ("split", "empty_rgb", 0.01),
-    ("split", "empty_acc", 0.003),
-    ("train", "frames_at_once", 1),
-    ("train", "equal_steps", False),
-    ("train", "update_pull", 0.0),
-    ("train", "init_roles", ["structure", "color"]),
-    ("train", "image_steps", []),
-    ("train", "image_cams", []),
-    ("codec", "name", ""),
-    ("codec", "fidelity", 40.0),
-    ("codec", "key_every", 24),
-    ("codec", "precision", 16),
-    ("codec", "group", 1),
-    ("codec", "color_precision", 32),
-    ("codec", "from_decoded", False),
-    ("eval", "step_picture", "cam{cam:02d}_frame{frame:04d}_iter{step:06d}_{psnr:.6f}.png"),
-)
-# Fields that had other names, by group: a row was a ray before there were others.
-_RENAMED = {
-    "train": {"rays_per_step": "rows_per_step", "rays_per_pass": "rows_per_pass"},
-    "eval": {"rays_per_chunk": "rows_per_chunk"},
+# Fields younger than some runs, with what those runs did.
+_YOUNGER = {
+    "data.layout": "n3dv",
+    "data.frame_step": 1,
+    "data.masks": "",
+    "data.mask_polarity": "dynamic",
+    "data.height": 0,
+    "data.width": 0,
+    "data.frame_ids": [],
+    "data.test_step": 0,
+    "model.name": "nerf",
+    "model.precision": "float32",
+    "model.activation": "relu",
+    "model.w0": 30.0,
+    "model.encoding": "octaves",
+    "model.fourier_features": 256,
+    "model.fourier_scale": 10.0,
+    "model.fourier_seed": 0,
+    "model.blend": "softmax",
+    "split.pretraining": False,
+    "split.dynamic_first": 0.5,
+    "split.both_last": 0.25,
+    "split.static_chance": 0.5,
+    "split.dynamic_later": 0.0,
+    "split.dynamic_chance": 0.75,
+    "split.empty_rgb": 0.01,
+    "split.empty_acc": 0.003,
+    "train.segment_frames": 1,
+    "train.epochs": 0,
+    "train.frames_at_once": 1,
+    "train.equal_steps": False,
+    "train.optimizer": "adam",
+    "train.b1": 0.9,
+    "train.b2": 0.999,
+    "train.eps": 1e-8,
+    "train.weight_decay": 0.0,
+    "train.schedule": "exponential",
+    "train.lr_warmup": 0.0,
+    "train.lr_milestones": [],
+    "train.update_pull": 0.0,
+    "train.init_roles": ["structure", "color"],
+    "train.image_steps": [],
+    "train.image_cams": [],
+    "codec.name": "",
+    "codec.fidelity": 40.0,
+    "codec.key_every": 24,
+    "codec.precision": 16,
+    "codec.group": 1,
+    "codec.color_precision": 32,
+    "codec.from_decoded": False,
+    "eval.pictures": 0,
+    "eval.step_picture": "cam{cam:02d}_frame{frame:04d}_iter{step:06d}_{psnr:.6f}.png",
 }
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "inv_jax")
 
@@ -123,7 +138,7 @@ def _version(package: str) -> str:
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any] | None:
-    """What `write` wrote, with the fields it did not know yet; None if there is no run.
+    """What `write` wrote, its config as it would be written now; None if there is no run.
 
     Raises:
       InvError: If the file is damaged.
@@ -140,24 +155,55 @@ def read(workdir: pathlib.Path) -> dict[str, Any] | None:
     wanted = {"config", "rows_per_pass", "capture", "devices"}
     if not isinstance(record, dict) or not wanted <= record.keys():
         raise InvError(f"{path} lacks some of {', '.join(sorted(wanted))}; restore or remove it")
-    record["config"] = with_younger(record["config"])
+    try:
+        record["config"] = with_younger(record["config"])
+    except InvError as error:
+        raise InvError(f"{path}: {error}") from error
     return record
 
 
 def with_younger(config: dict[str, Any]) -> dict[str, Any]:
-    """A stored config with the fields that were not known yet when it was written."""
+    """A stored config as it would be written now.
 
-    def renamed(group: str, fields: dict[str, Any]) -> dict[str, Any]:
-        names = _RENAMED.get(group, {})
-        return {names.get(name, name): value for name, value in fields.items()}
+    Fields that were not known yet are there, with what was done without them; those that had other
+    names have theirs of now; those of parts that do not apply (once, all configs had all of them)
+    are left out. Fields that nobody knows stay.
 
+    Args:
+      config: As stored, groups of JSON values; it may be forged.
+
+    Raises:
+      InvError: If its parts are not known, or it has a value where a group should be.
+    """
+    stored = {RENAMED.get(field, field): value for field, value in _flat(config).items()}
+    fields = field_names({name: stored.get(name, _YOUNGER[name]) for name in CHOICES})
     complete = {
-        group: renamed(group, fields) if isinstance(fields, dict) else fields
-        for group, fields in config.items()
+        **{field: value for field, value in _YOUNGER.items() if field in fields},
+        **{field: stored[field] for field in stored if field in fields or not is_known(field)},
     }
-    for group, name, value in _YOUNGER:
-        complete.setdefault(group, {}).setdefault(name, value)
-    return complete
+    nested: dict[str, Any] = {}
+    for field, value in complete.items():
+        *groups, name = field.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise InvError(f"{group} of its settings is {str(inner)[:40]!r}; want a group")
+        if isinstance(inner.setdefault(name, value), dict):
+            raise InvError(f"{name} of its settings is {str(value)[:40]!r}; want a group")
+        inner[name] = value
+    return nested
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Fields by dotted name."""
+    if not isinstance(config, dict):
+        raise InvError(f"its settings are {str(config)[:40]!r}; want groups of fields")
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        inner = isinstance(value, dict)
+        found |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return found
 
 
 def read_config(workdir: pathlib.Path) -> Config:
@@ -201,7 +247,10 @@ def check_resume(
     """
     if old is None:
         return
-    differing = differences(old["config"], json.loads(json.dumps(config.to_dict())))
+    length, there = config.train.segment_frames, old["config"]["data"].get("num_frames", 0)
+    appends = length == 1 or (length > 1 and there % length == 0)
+    free = tuple(name for name in WITHOUT_EFFECT if appends or name != "data.num_frames")
+    differing = differences(old["config"], json.loads(json.dumps(config.to_dict())), free=free)
     if differing:
         raise InvError(
             f"{workdir} belongs to another config; it differs in {'; '.join(differing)}: "
@@ -228,16 +277,21 @@ def check_capture(workdir: pathlib.Path, old: dict[str, Any] | None, capture: st
         )
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    prefix: str = "",
+    free: tuple[str, ...] = WITHOUT_EFFECT,
+) -> list[str]:
     """Fields that differ, as `train.steps (500 there, 200 here)`, but for those free to change."""
     found = []
     for name in sorted(old.keys() | new.keys()):
         path = prefix + name
-        if path.startswith(WITHOUT_EFFECT):
+        if path.startswith(free):
             continue
         mine, theirs = new.get(name, "absent"), old.get(name, "absent")
         if isinstance(mine, dict) and isinstance(theirs, dict):
-            found += differences(theirs, mine, path + ".")
+            found += differences(theirs, mine, path + ".", free)
         elif mine != theirs and not _both_nan(mine, theirs):
             found.append(f"{path} ({theirs} there, {mine} here)")
     return found

@@ -1,34 +1,36 @@
-"""What fits the hardware: rays at a time, and whether a config's training fits at all."""
+"""What fits the hardware: rows at a time, and whether a config's training fits at all."""
 
 import math
 
 import ml_collections
 from absl import logging
 
-from inv_jax import params as params_lib
 from inv_jax.cost import count as count_lib
 from inv_jax.cost import machine, memory
 from inv_jax.models.base import Model
+from inv_jax.settings import procedural
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Plan
 from inv_jax.types import InvError
 
 Config = ml_collections.ConfigDict
 
-FrameSize = tuple[int, int, int]  # cameras that are trained on, height, width
+Shape = tuple[int, int, int]  # of a segment's training views: how many, height, width
 PROCEDURAL = "procedural"  # a layout that is rendered, then read as n3dv
+# What a capture is taken for that nobody has opened: META's, at half size.
+_GUESSED = procedural.settings()
 _CACHE_BYTES = 2 * 2**20  # activations of one layer that a CPU's caches hold
 
 
 def fitting_pass(
     model: Model, devices: Devices, share: int, wanted: int = 0, frames: int = 1
 ) -> int:
-    """Rays through the network at once on a device.
+    """Rows through the network at once on a device.
 
     Args:
       model: The model.
       devices: Its devices.
-      share: Rays that each of them takes of a step.
+      share: Rows that each of them takes of a step.
       wanted: The config's; 0 chooses what the hardware likes.
       frames: That train on a device at once, a pass of each beside the others; 0 is 1.
 
@@ -38,35 +40,48 @@ def fitting_pass(
     if wanted:
         if wanted < 1 or share % min(wanted, share):
             raise InvError(
-                f"train.rows_per_pass={wanted} does not divide the {share} rays that each of "
-                f"{devices.count} devices takes of a step; choose a divisor, or 0 for automatic"
+                f"train.rows_per_pass={wanted} does not divide the {share} {model.rows.name}s that "
+                f"each of {devices.count} devices takes of a step; choose a divisor, or 0 for "
+                "automatic"
             )
         return min(wanted, share)
-    most = max(_fitting_rays(model, devices, is_training=True, frames=frames), 1)
+    most = max(_fitting_rows(model, devices, is_training=True, frames=frames), 1)
     best = max(n for n in range(1, share + 1) if share % n == 0 and n <= most)
     if best * 4 <= min(most, share):
         logging.warning(
-            "the %d rays of a device divide badly: passes of %d where %d would fit; a power of two "
+            "the %d %ss of a device divide badly: passes of %d where %d would fit; a power of two "
             "for train.rows_per_step is faster",
-            share,
-            best,
-            most,
+            *(share, model.rows.name, best, most),
         )
     return best
 
 
 def rows_per_chunk(config: Config, model: Model, devices: Devices) -> int:
-    """Rays rendered at once on a device: the config's, or what fits the hardware."""
+    """Rows rendered at once on a device: the config's, or what fits the hardware.
+
+    A view of a single row has no more than that (`PendingView`).
+    """
     wanted = config.eval.rows_per_chunk
     if wanted < 0:
         raise InvError(f"eval.rows_per_chunk={wanted}; want 1 or more, or 0 for automatic")
-    return wanted or max(64, min(16384, _fitting_rays(model, devices)))
+    return wanted or max(64, min(16384, _fitting_rows(model, devices)))
 
 
-def planned_frame(config: Config) -> FrameSize:
-    """Size of a frame where the capture is not there yet: the procedural one's."""
-    p = config.data.procedural
-    return max(1, p.num_cams - len(config.data.holdout)), p.height, p.width
+def planned_frames(config: Config) -> range:
+    """The frames where the capture is not there yet: those of the procedural one, or a guess."""
+    c = config.data
+    count = c.num_frames or c.get("procedural", _GUESSED)["num_frames"]
+    return range(c.first_frame, c.first_frame + count)
+
+
+def planned_segment(config: Config) -> Shape:
+    """Likewise the training views of its longest segment, height, width."""
+    c, planned = config.data, config.data.get("procedural", _GUESSED)
+    most = len(planned_frames(config))
+    length = min(config.train.segment_frames or most, most)
+    trained = -(-length // max(1, c.frame_step))
+    cams = planned["num_cams"] - len(c.get("holdout", ()))
+    return max(1, cams) * trained, planned["height"], planned["width"]
 
 
 def memory_need(
@@ -75,16 +90,19 @@ def memory_need(
     model: Model,
     devices: Devices,
     rows_per_pass: int,
-    size: FrameSize,
+    size: Shape,
 ) -> memory.Memory:
     """Bytes that training needs on a device; arguments as of `check_memory`."""
     return memory.of_training(
         model,
         phases=[phase.roles for phase in training.phases],
         rows_per_pass=rows_per_pass,
-        rows_per_chunk=min(rows_per_chunk(config, model, devices), size[1] * size[2]),
-        frame_pixels=math.prod(size),
+        rows_per_chunk=min(
+            rows_per_chunk(config, model, devices), model.rows.in_view(size[1], size[2])
+        ),
+        segment_pixels=math.prod(size),
         frames=max(1, config.train.frames_at_once // devices.count),
+        ahead=1 if config.train.segment_frames else 0,  # where all frames are one, none follows
         itemsize=count_lib.itemsize(model.precision),
         has_regions=training.wants_masks,
     )
@@ -104,7 +122,7 @@ def check_memory(
     model: Model,
     devices: Devices,
     rows_per_pass: int,
-    size: FrameSize,
+    size: Shape,
 ) -> None:
     """Refuses a config whose training cannot fit.
 
@@ -114,14 +132,14 @@ def check_memory(
       model: Its model.
       devices: What it is to run on.
       rows_per_pass: As the stepper has it.
-      size: Of a frame.
+      size: Of a segment.
 
     Raises:
       InvError: With the setting to change.
     """
     at_once = config.train.frames_at_once
     share = max(1, config.train.rows_per_step // (devices.count if at_once == 1 else 1))
-    chunk = min(rows_per_chunk(config, model, devices), size[1] * size[2])
+    chunk = min(rows_per_chunk(config, model, devices), model.rows.in_view(size[1], size[2]))
     if config.data.layout == PROCEDURAL:
         pixels = memory.Lever("data.procedural.height", size[1], "pixels", power=2)
     else:
@@ -139,17 +157,21 @@ def check_memory(
             pixels,
             memory.Lever("train.rows_per_pass", rows_per_pass, "activations", 1, divides=share),
             memory.Lever("eval.rows_per_chunk", chunk, "image", power=1),
-            memory.Lever("model.width", config.model.width, "moments", power=2),
+            *(
+                memory.Lever(f"model.{name}", config.model[name], "moments", power=2)
+                for name in ("width",)
+                if name in config.model
+            ),
         ],
         where=f"on each of {devices.describe()}",
     )
 
 
-def _fitting_rays(
+def _fitting_rows(
     model: Model, devices: Devices, *, is_training: bool = False, frames: int = 1
 ) -> int:
-    """Rays whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
-    networks = model.work(params_lib.ROLES).networks
+    """Rows whose activations fit a CPU's caches, layer by layer, or a quarter of a GPU, all."""
+    networks = model.work(model.roles.all).networks
     limit = devices.memory_bytes()
     if devices.platform == "cpu" or limit is None:
         return _CACHE_BYTES // (4 * max(network.widest for network in networks))

@@ -1,9 +1,12 @@
-"""What a codec is: the structure params of frames to packets of bytes, and back.
+"""What a codec is: the params that frames own to packets of bytes, and back.
 
 A `Layout` says which leaves a frame has, in which order. An encoder takes the frames one after
 another and gives packets as soon as they are whole: one per frame, or one per group of frames. A
 key packet is decoded on its own; any other one needs those before it, back to the last key. How
 packets are wrapped, checked and found again is the container's business (`codec/bitstream.py`).
+
+Where several frames share a set of params, as those of a clip do, they are a segment: a packet
+holds one set, and says of which frames. To an encoder a segment is what a frame is otherwise.
 
 What a decoder is given may be made by an enemy. It checks before it allocates, and whatever it
 cannot decode is a `CorruptError`.
@@ -30,15 +33,14 @@ class CorruptError(InvError):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The leaves that a codec stores for each frame, in the order of the stream."""
+    """The leaves of a set of params that a codec stores, in the order of the stream."""
 
     shapes: tuple[tuple[str, tuple[int, ...]], ...]  # (path, shape), in order
 
     @classmethod
     def of(cls, params: Params, *roles: str) -> "Layout":
-        """The leaves of some roles, those of a frame's own by default, in the order of the tree."""
-        wanted = roles or (params_lib.STRUCTURE,)
-        leaves = params_lib.flatten(params_lib.select(params, wanted))
+        """The leaves of some roles, in the order of the tree; of no role there are none."""
+        leaves = params_lib.flatten(params_lib.select(params, roles))
         return cls(tuple((path, tuple(leaf.shape)) for path, leaf in leaves.items()))
 
     @property
@@ -47,7 +49,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """Params of one frame."""
+        """How many params there are in a set."""
         return sum(math.prod(shape) for _, shape in self.shapes)
 
     def pick(self, params: Params) -> dict[str, np.ndarray]:
@@ -85,19 +87,30 @@ class Packet:
     count: int  # how many frames
     is_key: bool  # whether it is decoded without the packets before it
     payload: bytes
+    is_segment: bool = False  # whether the frames share one set of params
+
+    @property
+    def sets(self) -> int:
+        """How many sets of params it holds."""
+        return 1 if self.is_segment else self.count
+
+    @property
+    def end(self) -> int:
+        """The frame behind the last one."""
+        return self.first + self.count
 
 
 class Gauge(Protocol):
     """Says how much a picture suffers from a change of params; encoders may ask it."""
 
     def show(self, params: Params) -> None:
-        """Takes the leaves that the codec does not store, the colors, from these params."""
+        """Takes the leaves that the codec does not store, the shared ones, from these params."""
         ...
 
     def mse(self, true: Leaves, changed: Leaves) -> float:
-        """Mean squared error between the pictures of two frames' structure leaves.
+        """Mean squared error between the pictures that two sets of leaves make.
 
-        Deterministic: the same rays each time, no noise.
+        Deterministic: the same pixels each time, no noise.
         """
         ...
 
@@ -110,7 +123,7 @@ class Encoder(abc.ABC):
         """Takes the next frame; returns the packets that it makes whole, if any.
 
         Args:
-          frame: Its number, one more than the last one's.
+          frame: Its number, one more than the last one's; of a segment its place among them.
           leaves: Of the codec's layout.
 
         Raises:
@@ -143,12 +156,21 @@ class Decoder(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
-        """The leaves of the packet's frames, by number.
+        """The leaves of the packet's frames, by number; of a segment those of its first frame.
 
         Raises:
           CorruptError: If the bytes are not a packet of this codec, or the packet before it is
             missing.
         """
+
+    def codes(self, packet: Packet) -> np.ndarray | None:
+        """Whole numbers that stand for the params that are not zero; None: codes are no such.
+
+        Raises:
+          CorruptError: As `decode`.
+        """
+        del packet
+        return None
 
 
 class Codec(abc.ABC):
@@ -174,6 +196,21 @@ class Codec(abc.ABC):
     def is_lag_free(self) -> bool:
         """Whether each frame is a packet as soon as it is pushed."""
         return True
+
+    def check_segments(self, segment_frames: int) -> None:
+        """Refuses segments that it cannot store.
+
+        Args:
+          segment_frames: Frames of the longest one.
+
+        Raises:
+          InvError: If there are several, and packets are groups of sets.
+        """
+        if segment_frames > 1 and not self.is_lag_free:
+            raise InvError(
+                f"codec {self.name} stores sets of params in groups, but a segment of "
+                f"{segment_frames} frames is a packet of its own; set codec.group=1"
+            )
 
     def settings(self) -> dict[str, Any]:
         """The settings, for people who look into a file; JSON values."""

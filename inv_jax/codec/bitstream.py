@@ -15,7 +15,8 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
         4   crc of the 12 bytes before
 
     "META" once, first: JSON (UTF-8) through zlib, see `codec/header.py`
-    "COLR" color params:  4  their id: number of the frame in which they trained
+    "COLR" color params, which frames share:
+                          4  their id: number of the frame in which they trained
                           .. fpzip streams, see `codec/fpzip_codec.py`: one per leaf
     "CDIF" the same, as what differs from a COLR part, its base (since version 2):
                           4  their id
@@ -26,23 +27,28 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
     "FRAM" a packet:      4  number of its first frame
                           4  how many frames
                           4  id of their color params, whose part (COLR or CDIF) stands before
-                          1  1 if it is a key, decoded without earlier packets, else 0
-                          3  zeros
+                          1  flags: 1 for a key, decoded without earlier packets; 2 for a segment,
+                             whose frames share one set of params (since version 3)
+                          3  how many zeros stand at its end
                           .. the codec's payload
+                          .. the zeros: of a segment, as many as make the part's payload a byte
+                             for each frame long; else none
     "INDX" the index:     28 bytes for each COLR, CDIF and FRAM part before it:
                           8  where the part begins, from the file's first byte
                           4  its kind
                           4  first frame, or the color's id
                           4  how many frames; 0 for a color
                           4  the packet's color id; 0 for a color
-                          4  1 for a key, else 0
+                          4  flags, as of FRAM; 0 for a color
     "TAIL" the end:       8  where the newest index begins
                           8  how many frames there are up to here
 
-A file of version 1 has no CDIF, and is otherwise the same; a writer goes on with it so.
+A file of version 1 has no CDIF, and is otherwise the same; a writer goes on with it so. A file is
+of version 3 only if its segments are longer than a frame; then all its packets are segments.
 
 Frames ascend from packet to packet, and so do offsets in an index. A packet has payload bytes for
-each frame, see `least_bytes` in `codec/frames.py`.
+each set of params, see `least_bytes` in `codec/frames.py`, and a byte for each frame: so no file
+can claim more frames than it has bytes.
 
 A group is a key packet and those behind it up to the next key: where one can tune in. A file grows
 by parts, so it can be watched meanwhile. What a writer has written it never changes; one that goes
@@ -64,16 +70,20 @@ from inv_jax.codec.base import CorruptError, Packet
 from inv_jax.codec.source import Source
 
 MAGIC = b"\x89INV\r\n\x1a\n"
-VERSION = (2, 0)
+VERSION = 3  # the newest major version
+FRAMES_VERSION = 2  # of a file whose segments are frames
 META, COLOR, COLOR_DIFF, FRAME, INDEX, TAIL = b"META", b"COLR", b"CDIF", b"FRAM", b"INDX", b"TAIL"
 COLORS = (COLOR, COLOR_DIFF)  # parts of color params
 
 _OLDEST = 1  # major version that is read
+_MINOR = 0
+_IS_KEY, _IS_SEGMENT = 1, 2  # flags
+_FLAG_BITS = 8  # of a packet's last number; above them stands the number of zeros
 
 _SIGNATURE = struct.Struct("<8sHH")
 _CRC = struct.Struct("<I")
 _HEAD = struct.Struct("<4sII")
-_PACKET = struct.Struct("<III?3x")
+_PACKET = struct.Struct("<IIII")
 _COLOR = struct.Struct("<I")
 _COLOR_DIFF = struct.Struct("<II")
 _ENTRY = struct.Struct("<Q4sIIII")
@@ -109,14 +119,31 @@ class Entry:
     count: int  # frames; 0 for a color
     color: int  # id of the packet's color
     is_key: bool
+    is_segment: bool = False
+
+    @classmethod
+    def of(cls, offset: int, packet: Packet, color: int) -> "Entry":
+        """That of a packet whose part begins there."""
+        numbers = packet.first, packet.count, color
+        return cls(offset, FRAME, *numbers, packet.is_key, packet.is_segment)
+
+    @property
+    def sets(self) -> int:
+        """How many sets of params the packet holds."""
+        return 1 if self.is_segment else self.count
+
+    @property
+    def end(self) -> int:
+        """The frame behind the packet's last one."""
+        return self.first + self.count
 
 
 # Writing.
 
 
-def signature() -> bytes:
+def signature(version: int = FRAMES_VERSION) -> bytes:
     """The first bytes of a file."""
-    head = _SIGNATURE.pack(MAGIC, *VERSION)
+    head = _SIGNATURE.pack(MAGIC, version, _MINOR)
     return head + _CRC.pack(zlib.crc32(head))
 
 
@@ -138,13 +165,19 @@ def color_diff_part(color: int, base: int, payload: bytes) -> bytes:
 
 def packet_part(packet: Packet, color: int) -> bytes:
     """The part of a packet whose frames have these color params."""
-    head = _PACKET.pack(packet.first, packet.count, color, packet.is_key)
-    return part(FRAME, head + packet.payload)
+    zeros = max(0, packet.count - _PACKET.size - len(packet.payload)) if packet.is_segment else 0
+    last = _flags(packet) | zeros << _FLAG_BITS
+    head = _PACKET.pack(packet.first, packet.count, color, last)
+    return part(FRAME, head + packet.payload + bytes(zeros))
+
+
+def _flags(of: Packet | Entry) -> int:
+    return of.is_key * _IS_KEY | of.is_segment * _IS_SEGMENT
 
 
 def closing(entries: list[Entry], end: int) -> bytes:
     """INDX and TAIL for a file that ends at `end` so far."""
-    rows = [_ENTRY.pack(e.offset, e.kind, e.first, e.count, e.color, e.is_key) for e in entries]
+    rows = [_ENTRY.pack(e.offset, e.kind, e.first, e.count, e.color, _flags(e)) for e in entries]
     frames = sum(entry.count for entry in entries)
     return part(INDEX, b"".join(rows)) + part(TAIL, _TAIL.pack(end, frames))
 
@@ -165,11 +198,11 @@ def check_signature(source: Source) -> int:
     if _CRC.unpack(data[_SIGNATURE.size :])[0] != zlib.crc32(data[: _SIGNATURE.size]):
         raise CorruptError("the signature of the .inv file is damaged")
     _, major, minor = _SIGNATURE.unpack(data[: _SIGNATURE.size])
-    if not _OLDEST <= major <= VERSION[0]:
+    if not _OLDEST <= major <= VERSION:
         raise CorruptError(
-            f"this .inv file has version {major}.{minor}, this program reads up to {VERSION[0]}.x; "
+            f"this .inv file has version {major}.{minor}, this program reads up to {VERSION}.x; "
             "use a newer inv_jax"
-            if major > VERSION[0]
+            if major > VERSION
             else f"this .inv file has version {major}.{minor}, which is not read any more"
         )
     return major
@@ -265,10 +298,14 @@ def parse_packet(payload: bytes) -> tuple[Packet, int]:
     """
     if len(payload) < _PACKET.size:
         raise CorruptError(f"a packet of {len(payload)} bytes")
-    first, count, color, is_key = _PACKET.unpack(payload[: _PACKET.size])
+    first, count, color, last = _PACKET.unpack(payload[: _PACKET.size])
     if not 0 < count <= len(payload):
         raise CorruptError(f"a packet of {count} frames in {len(payload)} bytes")
-    return Packet(first, count, is_key, payload[_PACKET.size :]), color
+    end = len(payload) - (last >> _FLAG_BITS)
+    if end < _PACKET.size or payload[end:].strip(b"\0"):
+        raise CorruptError(f"a packet of {len(payload)} bytes that do not end in zeros")
+    body = payload[_PACKET.size : end]
+    return Packet(first, count, bool(last & _IS_KEY), body, bool(last & _IS_SEGMENT)), color
 
 
 def read_entry(source: Source, found: Part) -> Entry:
@@ -278,8 +315,9 @@ def read_entry(source: Source, found: Part) -> Entry:
         return Entry(found.offset, found.kind, parse_color(found.kind, data)[0], 0, 0, False)
     if len(data) < _PACKET.size:
         raise CorruptError(f"a packet of {len(data)} bytes")
-    first, count, color, is_key = _PACKET.unpack(data)
-    return Entry(found.offset, FRAME, first, count, color, is_key)
+    first, count, color, last = _PACKET.unpack(data)
+    flags = bool(last & _IS_KEY), bool(last & _IS_SEGMENT)
+    return Entry(found.offset, FRAME, first, count, color, *flags)
 
 
 def read_index(source: Source) -> tuple[list[Entry], int] | None:
@@ -300,7 +338,7 @@ def read_index(source: Source) -> tuple[list[Entry], int] | None:
         raise CorruptError("the file's tail does not lead to its index")
     entries, end = [], SIGNATURE_BYTES + HEAD_BYTES
     for at, kind, *numbers, flags in _ENTRY.iter_unpack(read_payload(source, found)):
-        entries.append(Entry(at, kind, *numbers, bool(flags & 1)))
+        entries.append(Entry(at, kind, *numbers, bool(flags & _IS_KEY), bool(flags & _IS_SEGMENT)))
         if kind not in (*COLORS, FRAME) or not end <= at < offset:
             raise CorruptError(f"the file's index leads to byte {at}, where no packet can be")
         end = at + HEAD_BYTES

@@ -54,8 +54,18 @@ class Contents:
 
     def frames(self) -> list[int]:
         """Numbers of all frames, in order."""
-        entries = [entry for group in self.groups for entry in group]
-        return [n for entry in entries for n in range(entry.first, entry.first + entry.count)]
+        return [frame for entry in self._entries() for frame in range(entry.first, entry.end)]
+
+    def segments(self) -> list[range]:
+        """The frames of each set of params, in order."""
+        found: list[range] = []
+        for entry in self._entries():
+            length = entry.count if entry.is_segment else 1
+            found += [range(at, at + length) for at in range(entry.first, entry.end, length)]
+        return found
+
+    def _entries(self) -> list[Entry]:
+        return [entry for group in self.groups for entry in group]
 
     def find(self, frame: int) -> tuple[int, int]:
         """Group of a frame's packet, and its place there.
@@ -67,12 +77,11 @@ class Contents:
         if at >= 0:
             group, place = self._places[at]
             entry = self.groups[group][place]
-            if frame < entry.first + entry.count:
+            if frame < entry.end:
                 return group, place
         there = "none"
         if self.groups:
-            last = self.groups[-1][-1]
-            there = f"{self._firsts[0]} to {last.first + last.count - 1}"
+            there = f"{self._firsts[0]} to {self.groups[-1][-1].end - 1}"
         raise InvError(f"{self._name} has no frame {frame}; its frames: {there}")
 
     def note(self, frames: Sequence[int], reason: str) -> None:
@@ -100,9 +109,10 @@ class Contents:
             lost = range(expected, entry.first)
             which = f"frame {lost[0]}" + (f" to {lost[-1]}" if len(lost) > 1 else "")
             self.note(lost, f"{which} is missing")
-        self._next = entry.first + entry.count
+        self._next = entry.end
         if not entry.is_key and not self._follows(entry):
-            self.note((entry.first,), f"frame {entry.first}: the frame before it is missing")
+            lost = range(entry.first, entry.end) if entry.is_segment else (entry.first,)
+            self.note(lost, f"frame {entry.first}: the frame before it is missing")
             return
         if entry.is_key:
             self.groups.append([])
@@ -135,7 +145,7 @@ class Contents:
             return "holds nothing"
         if self._least + self._least_of(entry) > self._source.size():
             return "claims more than the file has bytes for"
-        if entry.count > 1 and not entry.is_key:
+        if entry.sets > 1 and not entry.is_key:
             return "is no key"
         if self._next is not None and entry.first < self._next:
             return f"stands behind frame {self._next - 1}"
@@ -144,13 +154,13 @@ class Contents:
         return ""
 
     def _least_of(self, entry: Entry) -> int:
-        return least_bytes(self._layout, entry.count) if entry.is_key else 1
+        least = least_bytes(self._layout, entry.sets) if entry.is_key else 1
+        return max(least, entry.count)
 
     def _follows(self, entry: Entry) -> bool:
         if not self.groups:
             return False
-        last = self.groups[-1][-1]
-        return entry.first == last.first + last.count
+        return entry.first == self.groups[-1][-1].end
 
     def _is_sound(self, entry: Entry) -> bool:
         """Whether the part's checksum is right; notes if not."""
@@ -184,5 +194,4 @@ class Contents:
             self.groups.pop()
         self._next = None
         if self.groups:
-            before = self.groups[-1][-1]
-            self._next = before.first + before.count
+            self._next = self.groups[-1][-1].end

@@ -61,6 +61,7 @@ from inv_jax.codec.history import (
     Grid,
     History,
 )
+from inv_jax.codec.symbols import checksum, pull_numbers, push_numbers, waves
 from inv_jax.types import InvError
 
 _KEY, _PREDICTED = 0xD0, 0xD1
@@ -69,8 +70,6 @@ _COUNT = struct.Struct("<I")
 _PARAMS_PER_BYTE = 8  # a key payload has a byte for so many params at least
 
 _LARGEST_COSTED = 64  # symbols up to this are chosen by their cost
-_SIDE_TABLE = entropy.geometric(4.0)
-_WAVES = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16))
 _KEY_LOWEST = -4  # contexts of key frames: mean sizes 2^-2 (two an octave) to 2^14
 _KEY_CONTEXTS = 33
 _KEY_MEANS = tuple(
@@ -119,7 +118,7 @@ class DeltaCodec(Codec):
 class _State:
     """What both sides have after a frame."""
 
-    frame: int
+    frame: int  # the last one, of a segment
     history: History
     tables: Tables
     scale: np.ndarray  # (size,) float32, steps without their leaf's own factor
@@ -133,25 +132,6 @@ class _State:
         for part, factor in zip(grid.parts, history_lib.step_of(own), strict=True):
             step[part] *= factor
         return step
-
-
-def _push_numbers(writer: Writer, numbers: np.ndarray | Sequence[int]) -> None:
-    tokens, extra = entropy.tokenize(np.asarray(numbers, np.int32))
-    writer.push(tokens, _SIDE_TABLE)
-    entropy.push_extra(writer, tokens, extra)
-
-
-def _pull_numbers(reader: Reader, count: int, low: int, high: int, what: str) -> np.ndarray:
-    tokens = reader.pull(count, _SIDE_TABLE).astype(np.uint8)
-    numbers = entropy.detokenize(tokens, entropy.pull_extra(reader, tokens))
-    if count and not low <= numbers.min() <= numbers.max() <= high:
-        raise CorruptError(f"{what} out of range ({numbers.min()} to {numbers.max()})")
-    return numbers
-
-
-def _checksum(tokens: np.ndarray, extra: np.ndarray, before: int) -> int:
-    crc = zlib.crc32(tokens.tobytes(), before)
-    return zlib.crc32(extra[extra != 0].astype("<i4").tobytes(), crc) if extra.any() else crc
 
 
 def _layout_checksum(layout: Layout) -> int:
@@ -174,11 +154,6 @@ def _key_contexts(grid: Grid, lines: Sequence[np.ndarray], levels: Sequence[int]
         joint = int(level) + ((-line[:rows, None] - line[None, rows:]) >> 2)
         out[:] = np.clip(joint - _KEY_LOWEST, 0, _KEY_CONTEXTS - 1)
     return contexts
-
-
-def _waves(size: int) -> list[np.ndarray]:
-    places = np.resize(np.arange(16, dtype=np.uint8), size)  # each in its 16
-    return [np.flatnonzero((places >= low) & (places < high)) for low, high in _WAVES]
 
 
 def _key_tables() -> Tables:
@@ -269,15 +244,15 @@ class DeltaEncoder(Encoder):
             for matrix, line in zip(grid.matrices(symbols), lines, strict=True)
         ]
         writer, tables = Writer(), _key_tables()
-        _push_numbers(writer, [common])
-        _push_numbers(writer, leaf_exponents)
+        push_numbers(writer, [common])
+        push_numbers(writer, leaf_exponents)
         for line in lines:
-            _push_numbers(writer, line)
-        _push_numbers(writer, levels)
+            push_numbers(writer, line)
+        push_numbers(writer, levels)
         contexts, crc = _key_contexts(grid, lines, levels), _layout_checksum(self._layout)
-        for wave in _waves(grid.size):
+        for wave in waves(grid.size):
             coded = entropy.push_by_context(writer, symbols[wave], contexts[wave], tables)
-            crc = _checksum(*coded, crc)
+            crc = checksum(*coded, crc)
         self._state = _key_state(grid, frame, decoded, scale, common, crc)
         self._key_frame = frame
         words = writer.words()
@@ -323,12 +298,12 @@ class DeltaEncoder(Encoder):
         common = rate.coarsest(error, middle, self._target, limits)
         own, history, shifts, contexts, symbols, decoded = tried[common]
         writer = Writer()
-        _push_numbers(writer, own - state.own)
-        _push_numbers(writer, gains - state.gains)
-        _push_numbers(writer, shifts)
+        push_numbers(writer, own - state.own)
+        push_numbers(writer, gains - state.gains)
+        push_numbers(writer, shifts)
         coded = entropy.push_by_context(writer, symbols, contexts, state.tables)
         history.advance(decoded, symbols)
-        crc = _checksum(*coded, state.crc)
+        crc = checksum(*coded, state.crc)
         self._state = dataclasses.replace(
             state, frame=frame, history=history, own=own, gains=gains, crc=crc
         )
@@ -394,8 +369,8 @@ class DeltaDecoder(Decoder):
 
     def _decode(self, packet: Packet, state: _State | None) -> _State:
         payload = packet.payload
-        if packet.count != 1:
-            raise CorruptError(f"a packet of {packet.count} frames; this codec has one in each")
+        if packet.sets != 1:
+            raise CorruptError(f"a packet of {packet.sets} frames; this codec has one in each")
         if len(payload) < _HEAD.size:
             raise CorruptError(f"a packet of {len(payload)} bytes; want {_HEAD.size} at least")
         kind, crc = _HEAD.unpack_from(payload)
@@ -403,14 +378,14 @@ class DeltaDecoder(Decoder):
             wanted = "a key frame" if packet.is_key else "a predicted frame"
             raise CorruptError(f"a packet of kind {kind:#x} where {wanted} belongs")
         if packet.is_key:
-            return self._decode_key(packet.first, payload, crc)
+            return self._decode_key(packet, crc)
         if state is None or packet.first != state.frame + 1:
             have = "none" if state is None else f"frame {state.frame}"
             raise CorruptError(f"it is predicted from the frame before, but {have} was decoded")
-        return self._decode_predicted(state, payload[_HEAD.size :], crc)
+        return self._decode_predicted(state, packet, crc)
 
-    def _decode_key(self, frame: int, payload: bytes, crc: int) -> _State:
-        grid = self._grid
+    def _decode_key(self, packet: Packet, crc: int) -> _State:
+        grid, payload = self._grid, packet.payload
         least = max(-(-grid.size // _PARAMS_PER_BYTE), _HEAD.size + _COUNT.size)
         if len(payload) < least:
             raise CorruptError(f"a key frame of {len(payload)} bytes; want {least} at least")
@@ -419,46 +394,46 @@ class DeltaDecoder(Decoder):
         if end > len(payload) or payload[end:].strip(b"\0"):
             raise CorruptError("a key frame whose length and contents do not agree")
         reader, most = Reader(payload[start:end]), MAX_EXPONENT
-        common = int(_pull_numbers(reader, 1, -most, most, "the common exponent")[0])
+        common = int(pull_numbers(reader, 1, -most, most, "the common exponent")[0])
         num = len(grid.parts)
-        leaf_exponents = _pull_numbers(reader, num, 0, 127, "a leaf's exponent")
+        leaf_exponents = pull_numbers(reader, num, 0, 127, "a leaf's exponent")
         lines = [
-            _pull_numbers(reader, sum(shape), -most, most, "a row's exponent")
+            pull_numbers(reader, sum(shape), -most, most, "a row's exponent")
             for shape in grid.shapes
         ]
-        levels = _pull_numbers(reader, num, -64, 64, "a leaf's level")
+        levels = pull_numbers(reader, num, -64, 64, "a leaf's level")
         contexts, tables = _key_contexts(grid, lines, levels), _key_tables()
         found = _layout_checksum(self._layout)
         symbols = np.empty(grid.size, np.int32)
-        for wave in _waves(grid.size):
+        for wave in waves(grid.size):
             symbols[wave], *coded = entropy.pull_by_context(reader, contexts[wave], tables)
-            found = _checksum(*coded, found)
+            found = checksum(*coded, found)
         _check_end(reader, found, crc)
         scale = history_lib.step_of(_base(grid, leaf_exponents, lines))
         with np.errstate(over="ignore"):
             decoded = symbols.astype(np.float32) * (scale * history_lib.step_of(common))
-        return _key_state(grid, frame, _finite(decoded), scale, common, crc)
+        return _key_state(grid, packet.end - 1, _finite(decoded), scale, common, crc)
 
-    def _decode_predicted(self, state: _State, data: bytes, crc: int) -> _State:
-        num, reader = len(self._grid.parts), Reader(data)
-        change = _pull_numbers(reader, num, -2 * MAX_EXPONENT, 2 * MAX_EXPONENT, "an exponent")
+    def _decode_predicted(self, state: _State, packet: Packet, crc: int) -> _State:
+        num, reader = len(self._grid.parts), Reader(packet.payload[_HEAD.size :])
+        change = pull_numbers(reader, num, -2 * MAX_EXPONENT, 2 * MAX_EXPONENT, "an exponent")
         own = state.own + change
         if num and not -MAX_EXPONENT <= own.min() <= own.max() <= MAX_EXPONENT:
             raise CorruptError(f"exponents from {own.min()} to {own.max()}")
-        gains = state.gains + _pull_numbers(reader, num, -MAX_GAIN, MAX_GAIN, "a gain")
+        gains = state.gains + pull_numbers(reader, num, -MAX_GAIN, MAX_GAIN, "a gain")
         if num and not 0 <= gains.min() <= gains.max() <= MAX_GAIN:
             raise CorruptError(f"gains from {gains.min()} to {gains.max()}")
-        shifts = _pull_numbers(reader, num, -NUM_CONTEXTS, NUM_CONTEXTS, "a shift")
+        shifts = pull_numbers(reader, num, -NUM_CONTEXTS, NUM_CONTEXTS, "a shift")
         history = state.history.rescaled(change)
         contexts = history.contexts(shifts)
         symbols, *coded = entropy.pull_by_context(reader, contexts, state.tables)
-        _check_end(reader, _checksum(*coded, state.crc), crc)
+        _check_end(reader, checksum(*coded, state.crc), crc)
         with np.errstate(over="ignore", invalid="ignore"):
             decoded = history.predict(gains)
             decoded += symbols.astype(np.float32) * state.step(self._grid, own)
         history.advance(_finite(decoded), symbols)
         return dataclasses.replace(
-            state, frame=state.frame + 1, history=history, own=own, gains=gains, crc=crc
+            state, frame=packet.end - 1, history=history, own=own, gains=gains, crc=crc
         )
 
 

@@ -1,11 +1,11 @@
 """Temporal Weight Compression (INV, section 3.3): frames side by side in a matrix, through fpzip.
 
-The structure layers of a frame are one matrix. A layer has one row per output feature, so its
-kernel, (in, out) here, stands transposed, and its bias is a column. From left to right: layer by
-layer, network by network (coarse, fine), kernel then bias. The frames of a group are stacked to
-(frames, rows, columns), which fpzip predicts along all three axes and stores with `precision`
-bits a number. Where layers differ in rows (a head among the structure layers), each number of
-rows has a matrix of its own.
+The layers that a frame owns are one matrix. A layer has one row per output feature, so its
+kernel, (in, out) or (height, width, in, out) here, stands transposed, and its bias is a column.
+From left to right: layer by layer, network by network (coarse, fine), kernel then bias. The frames
+of a group are stacked to (frames, rows, columns), which fpzip predicts along all three axes and
+stores with `precision` bits a number. Where layers differ in rows (a head among others), each
+number of rows has a matrix of its own.
 
 A payload is, for each matrix, the length of its fpzip stream (uint32, little-endian) and the
 stream; zeros may follow. Streams are decoded in a process of their own (`codec/isolated.py`).
@@ -80,7 +80,7 @@ class Matrices:
         """Derives the columns from the layout's paths and shapes.
 
         Raises:
-          InvError: If a leaf is neither a kernel (in, out) nor a bias (out,).
+          InvError: If a leaf is neither a kernel nor a bias (out,).
         """
         networks = list(dict.fromkeys(path.split("/")[0] for path in layout.paths))
         numbers: dict[int, int] = {}  # of the matrices, by their rows
@@ -98,9 +98,9 @@ class Matrices:
         if any(path.count("/") < 2 for path in layout.paths):
             raise InvError(f"expected paths like network/role/layer/kernel, not {layout.paths[0]}")
         for path, shape in sorted(layout.shapes, key=place):
-            if len(shape) not in (1, 2):
+            if len(shape) not in (1, 2, 4):
                 raise InvError(f"parameter {path} has shape {shape}; TWC stores kernels and biases")
-            rows, columns = shape[-1], 1 if len(shape) == 1 else shape[0]
+            rows, columns = shape[-1], math.prod(shape[:-1])
             if rows not in numbers:
                 numbers[rows] = len(numbers)
                 self._rows.append(rows)
@@ -132,7 +132,7 @@ class Matrices:
             leaves = {}
             for cell in self._cells:
                 part = matrices[cell.matrix][number, :, cell.columns]
-                leaves[cell.path] = np.ascontiguousarray(part.T).reshape(cell.shape)
+                leaves[cell.path] = np.ascontiguousarray(part.reshape(cell.shape[::-1]).T)
             frames.append(leaves)
         return frames
 
@@ -175,7 +175,7 @@ class _FpzipDecoder(Decoder):
         self._matrices = Matrices(layout)
 
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
-        shapes = [(packet.count, *shape) for shape in self._matrices.shapes]
+        shapes = [(packet.sets, *shape) for shape in self._matrices.shapes]
         try:
             matrices = decompress(packet.payload, shapes)
         except CorruptError as error:

@@ -13,13 +13,13 @@ from inv_jax.types import Params
 LOSSLESS = 32
 
 
-def least_bytes(layout: Layout, frames: int = 1) -> int:
+def least_bytes(layout: Layout, sets: int = 1) -> int:
     """Bytes that params without a prediction have at least: a bit for each, 4 bytes for a leaf.
 
     It is a rule of the format, kept with zeros where needed, so that a small file cannot make a
     reader allocate a large network, or very many small arrays.
     """
-    return frames * max(-(-layout.size // 8), 4 * len(layout.shapes))
+    return sets * max(-(-layout.size // 8), 4 * len(layout.shapes))
 
 
 def pad(payload: bytes, size: int) -> bytes:
@@ -69,7 +69,7 @@ class FrameDecoder:
         registry.decoder(header.codec, header.layout)
 
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
-        """Structure leaves of the packet's frames, by number.
+        """Leaves of the packet's frames, by number; of a segment those of its first frame.
 
         Raises:
           CorruptError: If the packet cannot be decoded, or goes on from one that was not decoded;
@@ -77,27 +77,27 @@ class FrameDecoder:
         """
         layout, expected, self._next = self._header.layout, self._next, None
         if packet.is_key:
-            if len(packet.payload) < least_bytes(layout, packet.count):
+            if len(packet.payload) < least_bytes(layout, packet.sets):
                 raise CorruptError(
-                    f"frame {packet.first}: {len(packet.payload)} bytes cannot be {packet.count} "
+                    f"frame {packet.first}: {len(packet.payload)} bytes cannot be {packet.sets} "
                     f"frames of {layout.size} params"
                 )
             self._decoder = registry.decoder(self._header.codec, layout)
-        elif expected != packet.first or packet.count != 1 or self._decoder is None:
+        elif expected != packet.first or packet.sets != 1 or self._decoder is None:
             raise CorruptError(f"frame {packet.first}: the frame before it is missing")
         frames = self._decoder.decode(packet)
         for number, leaves in frames.items():
             if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
                 raise CorruptError(f"frame {number} holds numbers that are not finite")
-        self._next = packet.first + packet.count
+        self._next = packet.end
         return frames
 
 
-def assemble(structure: Leaves, color: Leaves) -> Params:
+def assemble(own: Leaves, shared: Leaves) -> Params:
     """All params of a frame as a nested dict."""
-    return params_lib.nest({**structure, **color})
+    return params_lib.nest({**own, **shared})
 
 
-def bits_per_param(num_bytes: int, layout: Layout, frames: int) -> float:
-    """Bits that each structure param of each frame takes."""
-    return 8 * num_bytes / max(1, layout.size * frames) if frames else math.nan
+def bits_per_param(num_bytes: int, layout: Layout, sets: int) -> float:
+    """Bits that each param of so many sets takes."""
+    return 8 * num_bytes / max(1, layout.size * sets) if sets else math.nan

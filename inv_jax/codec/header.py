@@ -4,9 +4,10 @@ JSON (UTF-8) through zlib, one object; all keys are there, and others are skippe
 
     codec         text    name of the codec, as in `codec/registry.py`
     settings      object  the codec's settings, for people
-    layout        list    leaves that each frame has of its own, in a fixed order, each as
-                          ["fine/structure/layer_0/kernel", [63, 256]]: its path, its sizes
-    color_layout  list    leaves that frames share, in the same form; it may be empty
+    layout        list    leaves that each frame, or segment, has of its own, in a fixed order,
+                          each as ["fine/own/layer_0/kernel", [63, 256]]: its path, its sizes
+    color_layout  list    leaves that they share, in the same form; it may be empty
+    segment_frames  whole number  may be missing, then 1: frames of the longest segment
     config        object  settings of the run; "model" (an object) says which network it is
     rig           object  the cameras, below
     frame_rate    number  frames per second
@@ -48,6 +49,7 @@ MOST_BYTES = 1 << 20  # of the JSON text, and of the payload; 21 cameras take 40
 _MOST_LISTS = 50_000  # lists and objects in it; a camera takes ten, and Python some time for each
 _MOST_LEAVES = 512
 _MOST_PARAMS = 1 << 31
+_MOST_SEGMENT_FRAMES = 1 << 20
 _MOST_CAMS = 1 << 11
 _MOST_PIXELS = 1 << 26
 _PATH = re.compile(r"\w[\w.\-]{0,63}(/\w[\w.\-]{0,63}){0,7}", re.ASCII)
@@ -64,13 +66,14 @@ class Header:
     Attributes:
       codec: The codec's name.
       settings: Its settings, for people.
-      layout: The leaves that each frame has of its own.
-      color_layout: The leaves that frames share.
-      config: Settings of the run (`configs/base.py`); `config["model"]` makes the model.
+      layout: The leaves that each frame, or segment, has of its own.
+      color_layout: The leaves that they share.
+      config: Settings of the run (`inv_jax/settings`); `config["model"]` makes the model.
       rig: The capture's cameras.
       frame_rate: Frames per second.
       provenance: For people: versions of inv_jax and its packages, of Python, and the
         capture's fingerprint.
+      segment_frames: Frames of the longest segment, those that share one set of params.
     """
 
     codec: str
@@ -81,6 +84,7 @@ class Header:
     rig: Rig
     frame_rate: float
     provenance: dict[str, Any]
+    segment_frames: int = 1
 
     def dump(self) -> bytes:
         """The payload of META.
@@ -118,6 +122,8 @@ class Header:
             "frame_rate": self.frame_rate,
             "provenance": self.provenance,
         }
+        if self.segment_frames > 1:
+            fields["segment_frames"] = self.segment_frames
         payload = zlib.compress(json.dumps(fields).encode(), 9)
         try:
             load(payload)
@@ -155,6 +161,7 @@ def load(payload: bytes) -> Header:
             rig=_rig(_is(dict, fields["rig"])),
             frame_rate=_number(fields["frame_rate"], 1e-3, 1e3),
             provenance=_is(dict, fields["provenance"]),
+            segment_frames=_whole(fields.get("segment_frames", 1), 1, _MOST_SEGMENT_FRAMES),
         )
     # RecursionError: JSON of many brackets. OverflowError: whole numbers too large for a float.
     except (ValueError, LookupError, TypeError, RecursionError, OverflowError, zlib.error) as error:
@@ -168,6 +175,12 @@ def _lists(array: Any) -> list:
 def _is(kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(f"{str(value)[:50]!r} is no {kind.__name__}")
+    return value
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    if not least <= _is(int, value) <= most:
+        raise ValueError(f"{str(value)[:50]!r} is no whole number from {least} to {most}")
     return value
 
 

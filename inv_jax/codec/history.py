@@ -58,6 +58,12 @@ _CONTEXT_OF = _make_lookup()
 _ALL_CONTEXTS = np.arange(NUM_CONTEXTS)
 
 
+def _sum(sizes: np.ndarray, axis: int) -> np.ndarray:
+    """Sums of sizes along an axis, as wide as they need."""
+    is_long = sizes.shape[axis] * _LARGEST * _ONE >= 2**31
+    return sizes.sum(axis=axis, dtype=np.int64 if is_long else np.int32)
+
+
 def step_of(exponents: np.ndarray | int) -> np.ndarray:
     """float32 steps 2^(e / 8); exponents beyond what is stored count as the last one."""
     return STEPS[np.clip(exponents + MAX_EXPONENT, 0, 2 * MAX_EXPONENT)]
@@ -68,7 +74,8 @@ class Grid:
     """A layout's leaves as matrices, side by side in a flat array of all params."""
 
     parts: tuple[slice, ...]  # each leaf's place in the flat array
-    shapes: tuple[tuple[int, int], ...]  # (rows, columns) of each leaf; a bias is one row
+    # (rows, columns) of each leaf: columns are outputs, rows what leads to one; a bias is one row.
+    shapes: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, layout: Layout) -> "Grid":
@@ -127,8 +134,8 @@ class History:
         sizes, found = self._grid.matrices(self.sizes), self._grid.matrices(contexts)
         for own, out, shift in zip(sizes, found, shifts, strict=True):
             rows, columns = max(own.shape[0], 1), max(own.shape[1], 1)
-            by_column = (own.sum(axis=0, dtype=np.int32) // (4 * rows)).astype(np.int16)
-            by_row = (own.sum(axis=1, dtype=np.int32) // (4 * columns)).astype(np.int16)
+            by_column = (_sum(own, axis=0) // (4 * rows)).astype(np.int16)
+            by_row = (_sum(own, axis=1) // (4 * columns)).astype(np.int16)
             mixed = own >> 1
             mixed += by_column
             mixed += by_row[:, None]

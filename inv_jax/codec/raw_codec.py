@@ -1,4 +1,4 @@
-"""Frames as they are: float32, nothing lost, every frame a key.
+"""Params as they are: float32, nothing lost, every packet a key.
 
 A payload is the leaves of the layout behind each other, little-endian float32.
 """
@@ -49,10 +49,10 @@ class _RawDecoder(Decoder):
 
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
         wanted = self._layout.size * _FLOAT.itemsize
-        if packet.count != 1 or len(packet.payload) != wanted:
+        if packet.sets != 1 or len(packet.payload) != wanted:
             raise CorruptError(
                 f"frame {packet.first}: {len(packet.payload)} bytes of raw params for "
-                f"{packet.count} frames; want {wanted} for one"
+                f"{packet.sets} frames; want {wanted} for one"
             )
         flat = np.frombuffer(packet.payload, _FLOAT).astype(np.float32)
         return {packet.first: self._layout.unravel(flat)}

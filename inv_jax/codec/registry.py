@@ -5,10 +5,11 @@ from collections.abc import Callable
 from inv_jax.codec.base import Codec, CorruptError, Decoder, Layout
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.raw_codec import RawCodec
 
 CODECS: dict[str, Callable[..., Codec]] = {
-    codec.name: codec for codec in (DeltaCodec, FpzipCodec, RawCodec)
+    codec.name: codec for codec in (DeltaCodec, FpzipCodec, QuantCodec, RawCodec)
 }
 
 

@@ -71,6 +71,7 @@ class NeuralVideo:
         self._last: bitstream.Part | None = self._meta  # the part seen last
         self._end, self._is_closed = self._meta.end, False
         self._decoder = FrameDecoder(self.header)
+        # A packet by group and place, and what came of it by the first frame of each set.
         self._decoded: tuple[tuple[int, int], dict[int, dict[str, np.ndarray]]] | None = None
         # A packet that cannot be decoded, as offsets of its group and itself, and why: nor can
         # those behind it in its group.
@@ -144,6 +145,20 @@ class NeuralVideo:
         """Numbers of the frames there are, in order."""
         return self._contents.frames()
 
+    def segments(self) -> list[range]:
+        """The frames of each set of params, in order."""
+        return self._contents.segments()
+
+    def segment(self, frame: int) -> range:
+        """The frames that have a frame's params: itself alone, or those of its clip.
+
+        Raises:
+          InvError: If there is no such frame.
+        """
+        group, place = self._contents.find(frame)
+        entry = self.groups[group][place]
+        return range(entry.first, entry.end) if entry.is_segment else range(frame, frame + 1)
+
     @property
     def groups(self) -> list[list[Entry]]:
         """Packets by group; each group begins with a key."""
@@ -181,7 +196,8 @@ class NeuralVideo:
     def params(self, frame: int) -> Params:
         """All params of a frame, as a nested dict of numpy arrays.
 
-        Reads the frame's group from its key on, or from the frame asked for last.
+        Reads the frame's group from its key on, or from the frame asked for last; nothing if that
+        one has the same params.
 
         Raises:
           InvError: If there is no such frame.
@@ -190,10 +206,11 @@ class NeuralVideo:
         group, place = self._contents.find(frame)
         entry = self.groups[group][place]
         if self._failed is not None:
-            key, first, reason = self._failed
-            if key == self.groups[group][0].offset and first <= entry.offset:
+            key, failed, reason = self._failed
+            if key == self.groups[group][0].offset and failed <= entry.offset:
                 raise CorruptError(reason)
-        if self._decoded is None or frame not in self._decoded[1]:
+        first = self.segment(frame)[0]
+        if self._decoded is None or first not in self._decoded[1]:
             begin = 0
             if self._decoded is not None:
                 last_group, last_place = self._decoded[0]
@@ -202,7 +219,7 @@ class NeuralVideo:
             for at in range(begin, place + 1):
                 self._decode(group, at)
         assert self._decoded is not None
-        return assemble(self._decoded[1][frame], self.color(entry.color))
+        return assemble(self._decoded[1][first], self.color(entry.color))
 
     def packet(self, entry: Entry) -> Packet:
         """An entry's packet, its checksum checked.
@@ -214,10 +231,11 @@ class NeuralVideo:
         if found is None or found.kind != bitstream.FRAME:
             raise CorruptError(f"frame {entry.first}: there is no packet at byte {entry.offset}")
         packet, color = bitstream.parse_packet(bitstream.read_payload(self._source, found))
-        if (packet.first, packet.count, packet.is_key) != (entry.first, entry.count, entry.is_key):
-            raise CorruptError(f"frame {entry.first}: its packet says it is {packet.first}")
-        if color != entry.color:
+        there = Entry.of(entry.offset, packet, color)
+        if there.color != entry.color:
             raise CorruptError(f"frame {entry.first}: its packet has color {color}")
+        if there != entry:
+            raise CorruptError(f"frame {entry.first}: its packet says it is {packet.first}")
         return packet
 
     def _decode(self, group: int, place: int) -> None:
@@ -240,7 +258,7 @@ class NeuralVideo:
             raise damage from error
 
     def _damage(self, entry: Entry, error: CorruptError) -> CorruptError:
-        self._contents.note(range(entry.first, entry.first + entry.count), str(error))
+        self._contents.note(range(entry.first, entry.end), str(error))
         return CorruptError(f"{self._name}: {error}")
 
     def color(self, color: int) -> dict[str, np.ndarray]:

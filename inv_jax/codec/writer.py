@@ -1,4 +1,4 @@
-"""Writes a neural video, frame by frame, each packet behind the last."""
+"""Writes a neural video, frame by frame or clip by clip, each packet behind the last."""
 
 import contextlib
 import dataclasses
@@ -17,6 +17,7 @@ from inv_jax.codec.colors import ColorEncoder, ColorPart
 from inv_jax.codec.header import Header
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.data import rig as rig_lib
+from inv_jax.data.segments import name_of
 from inv_jax.types import InvError, Params
 
 
@@ -51,7 +52,10 @@ class VideoWriter:
         """
         if not 2 <= color_precision <= 32:
             raise InvError(f"codec.color_precision={color_precision}: fpzip takes 2 to 32 bits")
+        codec.check_segments(header.segment_frames)
         self._path, self._header = path, header
+        self._has_segments = header.segment_frames > 1
+        self._num_segments = 0
         self._gauge = gauge
         self._encoder = codec.encoder(header.layout, gauge)
         self._entries: list[Entry] = []
@@ -60,7 +64,8 @@ class VideoWriter:
         self._end = self._packet_bytes = 0
         self._file: IO[bytes] | None = None
         self._is_whole = False  # the file on disk is closed and lacks nothing
-        begin = bitstream.signature() + bitstream.part(bitstream.META, header.dump())
+        version = bitstream.VERSION if self._has_segments else bitstream.FRAMES_VERSION
+        begin = bitstream.signature(version) + bitstream.part(bitstream.META, header.dump())
         if go_on_before is not None and path.is_file() and not _is_begun(path, begin):
             self._go_on(go_on_before, codec)
             return
@@ -85,11 +90,11 @@ class VideoWriter:
         """Bytes of the file so far."""
         return self._end
 
-    def push(self, frame: int, params: Params, color: int) -> int:
-        """Takes the next frame.
+    def push(self, segment: range | int, params: Params, color: int) -> int:
+        """Takes the next segment.
 
         Args:
-          frame: Its number.
+          segment: Numbers of its frames, or of the only one.
           params: All of them.
           color: Number of the frame in which its color params trained last.
 
@@ -97,26 +102,39 @@ class VideoWriter:
           Bytes that the file grew by; 0 if the codec waits for more frames.
 
         Raises:
-          InvError: If it is not the next frame, or holds what cannot be encoded.
+          InvError: If it is not the next one, is longer than the header says, or holds what cannot
+            be encoded.
         """
+        segment = range(segment, segment + 1) if isinstance(segment, int) else segment
+        frame = segment[0]
         if self._next is not None and frame != self._next:
             raise InvError(
                 f"{self._path}: frame {self._next} comes next, not {frame}; a video has no gaps"
+            )
+        if len(segment) > self._header.segment_frames:
+            raise InvError(
+                f"{self._path}: {name_of(segment)} are {len(segment)}; its segments have "
+                f"{self._header.segment_frames} at most"
             )
         before = self._end
         for path, leaf in params_lib.flatten(params).items():
             if not np.isfinite(leaf).all():
                 raise InvError(f"parameter {path} of frame {frame} is not finite; train it again")
-        structure = self._header.layout.pick(params)
+        own = self._header.layout.pick(params)
         newest = self._colors.newest
-        if newest is None or newest.color != color:
+        if newest is None or (newest.color != color and self._header.color_layout.shapes):
             if newest is not None:
                 self._write(self._encoder.finish())
             newest = self._write_color(color, params)
             if self._gauge is not None:
-                self._gauge.show(frames.assemble(structure, newest.leaves))
-        self._next = frame + 1
-        self._write(self._encoder.push(frame, structure))
+                self._gauge.show(frames.assemble(own, newest.leaves))
+        self._next = segment.stop
+        if self._has_segments:  # to the encoder it is a frame
+            packets = self._encoder.push(self._num_segments, own)
+            self._num_segments += 1
+            self._write([_of_segment(packet, segment) for packet in packets])
+        else:
+            self._write(self._encoder.push(frame, own))
         self._flush()
         return self._end - before
 
@@ -159,14 +177,9 @@ class VideoWriter:
         newest = self._colors.newest
         for packet in packets:
             assert newest is not None, "packets come behind a color"
-            least = frames.least_bytes(self._header.layout, packet.count) if packet.is_key else 0
+            least = frames.least_bytes(self._header.layout, packet.sets) if packet.is_key else 0
             padded = dataclasses.replace(packet, payload=frames.pad(packet.payload, least))
-            self._entries.append(
-                Entry(
-                    *(self._end, bitstream.FRAME, packet.first, packet.count),
-                    *(newest.color, packet.is_key),
-                )
-            )
+            self._entries.append(Entry.of(self._end, padded, newest.color))
             part = bitstream.packet_part(padded, newest.color)
             self._packet_bytes += len(part)
             self._append(part)
@@ -216,7 +229,11 @@ class VideoWriter:
                 packets = [*([] if entry.is_key else packets), video.packet(entry)]
         if packets:
             last = self._entries[-1]
-            self._next = last.first + last.count
+            self._next = last.end
+            if self._has_segments:
+                self._num_segments = sum(entry.kind == bitstream.FRAME for entry in kept)
+                begin = self._num_segments - len(packets)
+                packets = [_as_frame(packet, begin + i) for i, packet in enumerate(packets)]
             self._encoder.resume(packets)
             self._go_on_with_color(video, last.color)
             if self._gauge is not None:
@@ -247,19 +264,24 @@ class VideoWriter:
                 entries.append(bitstream.read_entry(video.source, found))
             elif found.kind == bitstream.FRAME:
                 packet, color = bitstream.parse_packet(payload)
-                if packet.first + packet.count > before:
+                if packet.end > before:
                     break
-                entries.append(
-                    Entry(
-                        *(found.offset, bitstream.FRAME, packet.first, packet.count),
-                        *(color, packet.is_key),
-                    )
-                )
+                entries.append(Entry.of(found.offset, packet, color))
                 ends.append((len(entries), found.end))
         if not codec.is_lag_free:
             ends = ends[: max(1, len(ends) - 1)]
         count, self._end = ends[-1]
         return entries[:count]
+
+
+def _of_segment(packet: Packet, segment: range) -> Packet:
+    """What an encoder made, as a packet of a segment's frames."""
+    return dataclasses.replace(packet, first=segment[0], count=len(segment), is_segment=True)
+
+
+def _as_frame(packet: Packet, number: int) -> Packet:
+    """A segment's packet as its encoder made it."""
+    return dataclasses.replace(packet, first=number, count=1, is_segment=False)
 
 
 def _is_begun(path: pathlib.Path, begin: bytes) -> bool:
@@ -270,7 +292,7 @@ def _is_begun(path: pathlib.Path, begin: bytes) -> bool:
 
 
 def _check_same(path: pathlib.Path, old: Header, new: Header) -> None:
-    for what in ("codec", "settings", "layout", "color_layout"):
+    for what in ("codec", "settings", "layout", "color_layout", "segment_frames"):
         there, here = getattr(old, what), getattr(new, what)
         if there != here:
             raise InvError(

@@ -13,7 +13,8 @@ from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
-from inv_jax.params import ROLES, STRUCTURE
+from inv_jax.data.segments import name_of
+from inv_jax.params import Roles
 from inv_jax.types import InvError, Stopped
 
 USAGE = "video.inv --out=FOLDER [--frames=1:30]"
@@ -40,12 +41,12 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
 def _decode(
     video: NeuralVideo, path: pathlib.Path, out: pathlib.Path, wanted: str, stop: Stop
 ) -> int:
-    config, _ = model_of(video.header, str(path))
-    frames = flagged.select_frames(video.frames(), wanted)
+    config, model = model_of(video.header, str(path))
+    segments = flagged.select_segments(video.segments(), wanted)
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        _write(video, frames, temporary, stop)
+        _write(video, segments, model.roles, temporary, stop)
         capture = video.header.rig.fingerprint
         record.write(config, temporary, None, rows_per_pass=0, capture=capture)
         os.replace(temporary, out)
@@ -54,22 +55,27 @@ def _decode(
         return stop.status
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    print(f"{out}: {len(frames)} frames")
+    print(f"{out}: {sum(map(len, segments))} frames")
     return 0
 
 
-def _write(video: NeuralVideo, frames: list[int], workdir: pathlib.Path, stop: Stop) -> None:
+def _write(
+    video: NeuralVideo, segments: list[range], roles: Roles, workdir: pathlib.Path, stop: Stop
+) -> None:
     with_color: int | None = None  # id of the color that was stored last
-    store = FrameStore(workdir, writable=True)
+    store = FrameStore(workdir, roles=roles)
     try:
-        for frame in frames:
+        for segment in segments:
             if stop():
                 raise Stopped("stopped while decoding; nothing was written")
+            frame = segment[0]
             color = video.color_id(frame)
-            trained = ROLES if color != with_color else (STRUCTURE,)
+            trained = roles.all if color != with_color else roles.own
             with_color = color
             metadata = {"frame": frame, "phase": "decoded", "steps": 0}
+            if len(segment) > 1:
+                metadata["num_frames"] = len(segment)
             store.save(frame, video.params(frame), {}, trained=trained, metadata=metadata)
-            logging.info("frame %d", frame)
+            logging.info("%s", name_of(segment))
     finally:
         store.close()

@@ -1,11 +1,11 @@
-"""`inv-jax encode`: the stored frames of a run, or those of another video, as a neural video."""
+"""`inv-jax encode`: what a run has stored, or another video, as a neural video."""
 
 import pathlib
 import sys
 
 from absl import flags, logging
 
-from inv_jax.assembly import build, record
+from inv_jax.assembly import record
 from inv_jax.assembly.playback import open_playback
 from inv_jax.codec import make, registry
 from inv_jax.codec.frames import bits_per_param
@@ -13,10 +13,12 @@ from inv_jax.codec.writer import VideoWriter
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data import files
-from inv_jax.player.player import FrameSource
+from inv_jax.data.segments import name_of
+from inv_jax.player.player import FrameSource, segments_of
+from inv_jax.settings import compose
 from inv_jax.types import InvError, Stopped
 
-USAGE = "--workdir=runs/demo --codec=delta|twc|raw --out=video.inv [--fidelity=40 ...]"
+USAGE = "--workdir=runs/demo --codec=delta|quant|raw|twc --out=video.inv [--fidelity=40 ...]"
 REQUIRED = flagged.WORKDIR | {"out": "give the file to write, for example video.inv"}
 
 
@@ -30,6 +32,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         "key_every": (flags.DEFINE_integer, "delta: frames from one key frame to the next."),
         "precision": (flags.DEFINE_integer, "twc: bits of a number, 2 to 32."),
         "group": (flags.DEFINE_integer, "twc: frames of a group; 0: all."),
+        "bits": (flags.DEFINE_integer, "quant: bits of a weight, 1 to 16."),
+        "axis": (flags.DEFINE_integer, "quant: a slice is 0: an output, 1: an input, -1: a leaf."),
         "color_precision": (flags.DEFINE_integer, "Bits of a color param; 32 loses nothing."),
     }
     for name, (define_number, text) in numbers.items():
@@ -43,40 +47,46 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     if out.is_dir():
         raise InvError(f"--out={out} is a folder; give a file, as {out / 'video.inv'}")
     playback = open_playback(workdir, values.data_path)
-    settings = playback.config.codec.to_dict()
+    # The run's, as far as it has them, over the defaults; the flags' over both.
+    settings = compose(codec=values.codec).codec.to_dict() | playback.config.codec.to_dict()
     settings |= {name: values[name].value for name in settings if _is_given(values, name)}
     codec = make.codec(values.codec, settings)
-    frames = flagged.select_frames(playback.source.frames(), values.frames)
-    first = playback.source.params(frames[0])
+    segments = flagged.select_segments(segments_of(playback.source), values.frames)
+    first, longest = playback.source.params(segments[0][0]), max(map(len, segments))
     header = make.header(
         codec,
         first,
+        playback.model.roles,
         playback.config.to_dict(),
         playback.rig,
         record.provenance(playback.rig.fingerprint),
+        longest,
     )
-    gauge = make.gauge(codec, build.shown_model(playback.config), playback.rig, first)
+    gauge = make.gauge(codec, playback.model, playback.rig, first, longest)
     try:
         with files.replacing(out) as temporary:
             writer = VideoWriter(
                 temporary, header, codec, gauge, color_precision=settings["color_precision"]
             )
-            _write(writer, playback.source, frames, stop)
+            _write(writer, playback.source, segments, stop)
     except Stopped as stopped:
         print(f"inv-jax: {stopped}", file=sys.stderr)
         return stop.status
-    bits = bits_per_param(writer.packet_bytes, header.layout, len(frames))
-    print(f"{out}: {len(frames)} frames, {writer.num_bytes:,} bytes, {bits:.3f} bits a param")
+    bits = bits_per_param(writer.packet_bytes, header.layout, len(segments))
+    count = f"{sum(map(len, segments))} frames"
+    if longest > 1:
+        count += f" in {len(segments)} segments"
+    print(f"{out}: {count}, {writer.num_bytes:,} bytes, {bits:.3f} bits a param")
     return 0
 
 
-def _write(writer: VideoWriter, source: FrameSource, frames: list[int], stop: Stop) -> None:
-    for frame in frames:
+def _write(writer: VideoWriter, source: FrameSource, segments: list[range], stop: Stop) -> None:
+    for segment in segments:
         if stop():
             writer.abandon()
             raise Stopped("stopped while encoding; no file was written")
-        grown = writer.push(frame, source.params(frame), source.color_id(frame))
-        logging.info("frame %d: %d bytes", frame, grown)
+        grown = writer.push(segment, source.params(segment[0]), source.color_id(segment[0]))
+        logging.info("%s: %d bytes", name_of(segment), grown)
     writer.close()
 
 

@@ -3,12 +3,16 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable
 
+import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
 
 from inv_jax.assembly.playback import Playback
 from inv_jax.data import masks
+from inv_jax.data.segments import name_of
+from inv_jax.settings import command_line
 from inv_jax.train import hosts
 from inv_jax.types import InvError
 
@@ -26,15 +30,46 @@ def workdir(values: flags.FlagValues) -> pathlib.Path:
     return pathlib.Path(values.workdir).expanduser().absolute()
 
 
-def define_config(values: flags.FlagValues, argv: list[str]) -> None:
-    config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "Config file, with an argument for the scene: configs/n3dv.py:flame_salmon_1.",
-        lock_config=True,
-        flag_values=values,
-        sys_argv=argv,
-    )
+def define_config(
+    values: flags.FlagValues,
+    argv: list[str],
+    load: Callable[[str], ml_collections.ConfigDict] = command_line.load,
+) -> None:
+    """`--config=FILE:NAME`, and `--config.train.steps=100` as each of its fields.
+
+    It is read here, since which fields there are depends on it.
+
+    Args:
+      values: Where the flags are defined.
+      argv: The command line; `--config` is taken out of it, old names of fields are made new.
+      load: Reads the config that `--config` names.
+
+    Raises:
+      InvError: If there is no such config, or no such field.
+    """
+    text = "Config file, with an argument for the scene: configs/n3dv.py:flame_salmon_1."
+    argv[:] = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
+    given = _take(argv, "config")
+    if given is None:
+        flags.DEFINE_string("config", None, text, flag_values=values)
+        return
+    config = command_line.prepared(load(given), argv)
+    config_flags.DEFINE_config_dict("config", config, text, values, sys_argv=argv)
+
+
+def _take(argv: list[str], name: str) -> str | None:
+    """Takes a flag out of the command line; its value, the last one if it is there again."""
+    value, place = None, 1
+    while place < len(argv) and argv[place] != "--":
+        flag, has_value, text = argv[place].partition("=")
+        if flag not in (f"--{name}", f"-{name}"):
+            place += 1
+            continue
+        del argv[place]
+        if not has_value and place < len(argv):
+            text = argv.pop(place)
+        value = text
+    return value
 
 
 def define_processes(values: flags.FlagValues) -> None:
@@ -147,6 +182,23 @@ def select_frames(stored: list[int], text: str) -> list[int]:
             f"--frames={text}: stored frames are {stored[0]} to {stored[-1]}; choose among them"
         )
     return list(wanted)
+
+
+def select_segments(stored: list[range], text: str) -> list[range]:
+    """Segments within FIRST:LAST, see `select_frames`.
+
+    Raises:
+      InvError: As there, or if the text cuts a segment.
+    """
+    frames = set(select_frames([frame for segment in stored for frame in segment], text))
+    chosen = [segment for segment in stored if not frames.isdisjoint(segment)]
+    for segment in chosen:
+        if not frames.issuperset(segment):
+            raise InvError(
+                f"--frames={text}: {name_of(segment)} share their params; choose all of them, or "
+                "none"
+            )
+    return chosen
 
 
 def select_cams(text: str, train: tuple[int, ...], test: tuple[int, ...]) -> list[int]:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 
-from inv_jax import params as params_lib
 from inv_jax.assembly import build, captures, plans, sizing
 from inv_jax.cost import count, disk, machine, trial, words
+from inv_jax.data import segments
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.models.base import Model
@@ -60,20 +60,19 @@ class Forecast:
           InvError: If the config cannot be right. That the capture is not there is no mistake,
             unless all its pixels make a step.
         """
-        config = captures.completed(config, workdir, devices)
-        self._config, self._devices, self._workdir = config, devices, workdir
         self._model: Model = build.model(config)
+        config = captures.completed(config, self._model, workdir, devices)
+        self._config, self._devices, self._workdir = config, devices, workdir
         at_once = config.train.frames_at_once
         self._step = build.stepper(config, self._model, devices, frames_at_once=at_once)
         self._plan = plans.of(config)
         lanes.frames_per_device(at_once, self._plan, devices)
         self._side_by_side = devices.count if at_once > 1 else 1  # frames on devices of their own
-        c = config.data
-        self._size = sizing.planned_frame(config)
-        self._frames = range(
-            c.first_frame,
-            c.first_frame + (c.num_frames or c.procedural.num_frames),
-            max(c.frame_step, 1),  # what it may not be is said where the capture is opened
+        self._size = sizing.planned_segment(config)
+        self._segments = segments.split(
+            sizing.planned_frames(config),
+            config.train.segment_frames,
+            step=max(config.data.frame_step, 1),  # said where the capture is opened
         )
         self._missing = self._masks = ""
         try:
@@ -81,10 +80,15 @@ class Forecast:
         except InvError as error:
             self._missing = str(error)
         else:
-            self._size = (len(shots.train_cams), shots.cameras.height, shots.cameras.width)
-            self._frames = shots.frames
+            self._segments = captures.segments_of(config, shots)
+            self._size = captures.longest(self._segments, shots)
             if self._plan.wants_masks:
                 self._masks = _found(captures.masks_of(config, workdir, shots), shots)
+
+    @property
+    def _unit(self) -> str:
+        """What people call a segment."""
+        return "frame" if all(len(one.frames) == 1 for one in self._segments) else "clip"
 
     @property
     def precision(self) -> str:
@@ -108,22 +112,32 @@ class Forecast:
 
     def config_rows(self) -> Iterable[Row]:
         """The capture, the network, the memory of a device."""
-        cams, height, width = self._size
-        what = f"{len(self._frames)} frames of {cams} training cameras, {width}x{height}"
+        views, height, width = self._size
+        longest = max(len(one.frames) for one in self._segments)
+        what = f"{len(self._segments)} frames of {views} training cameras, {width}x{height}"
+        if longest > 1:
+            frames = sum(len(one.frames) for one in self._segments)
+            what = (
+                f"{frames} frames in {len(self._segments)} segments of up to {views} training "
+                f"views, {width}x{height}"
+            )
         if self._missing:
             what = f"not opened: {self._missing}\ntaken instead: {what}"
         yield "capture", what
         if self._masks:
             yield "masks", self._masks
-        structure = count.num_params(self._model, (params_lib.STRUCTURE,))
-        shared = count.num_params(self._model, params_lib.SHARED)
-        yield "structure", f"{structure:,} params, a frame's own"
-        yield "color", f"{shared:,} params, shared once they are frozen"
+        for roles, whose in zip(
+            (self._model.roles.own, self._model.roles.shared),
+            (f"a {self._unit}'s own", "shared once they are frozen"),
+            strict=True,
+        ):
+            if roles:
+                yield roles[0], f"{count.num_params(self._model, roles):,} params, {whose}"
         native = machine.is_native(self.precision, jax.local_devices()[0])
         yield "precision", self.precision + ("" if native else ", which the hardware lacks")
         step = self._step
         yield (
-            "rays a step",
+            f"{self._model.rows.name}s a step",
             f"{step.rows_per_step}; {step.rows_per_step // step.num_devices} a device, "
             f"{step.rows_per_pass} of them at once",
         )
@@ -143,8 +157,8 @@ class Forecast:
         yield "memory", f"about {words.size(need.total)} a device{there}"
         state = need.params + need.gradients + need.moments
         yield "  of it", f"{words.size(state)} params, gradients and moments"
-        yield "", f"{words.size(need.pixels)} pixels of two frames"
-        yield "", f"{words.size(need.activations)} a pass of rays"
+        yield "", f"{words.size(need.pixels)} pixels of {self._unit}s in training, and of the next"
+        yield "", f"{words.size(need.activations)} a pass of {self._model.rows.name}s"
         yield "", f"{words.size(need.image)} a chunk of a view (not beside a pass)"
 
     def training_rows(self, rates: Rates | None) -> Iterable[Row]:
@@ -156,13 +170,16 @@ class Forecast:
             flops = words.quantity(one.cost.flops * self._step.num_devices, "FLOP")
             steps = round(one.steps / one.frames)
             about = "about " if one.phase.more_steps else ""
-            yield one.phase.name, f"{one.frames} frames of {about}{steps:,} steps, {flops} a step"
+            yield (
+                one.phase.name,
+                f"{one.frames} {self._unit}s of {about}{steps:,} steps, {flops} a step",
+            )
             if rates is None or one.seconds is None:
                 continue
             floor, about = self._floor(one.cost, rates), "about " if one.is_scaled else ""
             frame = words.duration(steps * one.seconds)
             step = f"{about}{words.duration(one.seconds)} a step"
-            yield "", f"{step}, {frame} a frame (floor: {words.duration(floor)} a step)"
+            yield "", f"{step}, {frame} a {self._unit} (floor: {words.duration(floor)} a step)"
         if rates is not None and phases:
             yield "video", self._video(phases)
 
@@ -170,12 +187,12 @@ class Forecast:
         """The phases that have frames."""
         found = []
         for one in self._plan.phases:
-            phases = [self._plan.phase(frame) for frame in self._frames]
+            phases = [self._plan.phase(one.number) for one in self._segments]
             steps = [phase.steps for phase in phases if phase.first_frame == one.first_frame]
             if steps:
                 cost = count.step(
                     self._model,
-                    rays=self._step.rows_per_step // self._step.num_devices,
+                    rows=self._step.rows_per_step // self._step.num_devices,
                     rows_per_pass=self._step.rows_per_pass,
                     roles=one.roles,
                     itemsize=count.itemsize(self.precision),
@@ -187,7 +204,7 @@ class Forecast:
     def _tried(self, phases: Sequence[_PhaseCost]) -> list[_PhaseCost]:
         """Times the real step of each phase; later ones are scaled if the first takes long."""
         size, masks = self._size, self._plan.wants_masks
-        placed = self._devices.replicate(trial.random_frame(*size, has_regions=masks))
+        placed = self._devices.replicate(trial.random_views(*size, has_regions=masks))
         timed: list[_PhaseCost] = []
         start = time.perf_counter()
         for one in phases:
@@ -215,17 +232,22 @@ class Forecast:
         last = phases[-1]
         view = count.image(
             build.shown_model(self._config),
-            rays=self._size[1] * self._size[2],
+            rows=self._model.rows.in_view(*self._size[1:]),
             rows_per_chunk=sizing.rows_per_chunk(self._config, self._model, self._devices),
             itemsize=count.itemsize(self.precision),
         )
         step_flops = last.cost.flops * self._devices.count  # of all devices, in the same time
-        views = len(self._frames) * view.flops / step_flops * (last.seconds or 0.0)
+        views = (
+            sum(len(one.shown) for one in self._segments)
+            * view.flops
+            / step_flops
+            * (last.seconds or 0.0)
+        )
         return f"{words.duration(training)} of training, about {words.duration(views)} of views"
 
     def disk_rows(self) -> Iterable[Row]:
         """Bytes of a frame and of the run, and whether there is room."""
-        trained = [self._plan.phase(frame).roles for frame in self._frames]
+        trained = [self._plan.phase(one.number).roles for one in self._segments]
         stored = disk.of_run(
             self._model,
             trained=trained,
@@ -233,12 +255,13 @@ class Forecast:
             saves_within=self._config.train.save_every > 0,
             frames_at_once=self._config.train.frames_at_once,
         )
-        shared = set(params_lib.SHARED)
+        own, shared = self._model.roles.own, set(self._model.roles.shared)
         coloring = 1 + sum(not shared.isdisjoint(roles) for roles in trained[1:])
-        yield "structure", f"{words.size(stored.frame)} a frame"
-        yield "color", f"{words.size(stored.color)} in {coloring} frames"
+        yield own[0], f"{words.size(stored.frame)} a {self._unit}"
+        if shared:
+            yield self._model.roles.shared[0], f"{words.size(stored.color)} in {coloring} frames"
         yield "pictures", f"about {words.size(stored.pictures)} a frame"
-        total, free = stored.run(len(self._frames)), free_bytes(self._workdir)
+        total, free = stored.run(len(self._segments)), free_bytes(self._workdir)
         room = "there is room" if total <= free else f"NO ROOM for {words.size(total - free)}"
         yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
 

@@ -1,4 +1,4 @@
-"""`inv-jax info`: what is in a neural video."""
+"""`inv-jax info`: what is in a neural video, and what it takes."""
 
 import json
 import pathlib
@@ -9,6 +9,7 @@ from absl import flags
 from inv_jax.codec import bitstream
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.frames import bits_per_param
+from inv_jax.codec.per_pixel import PerPixel, per_pixel
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.commands.stop import Stop
 from inv_jax.eval import report
@@ -36,7 +37,8 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
 def show(video: NeuralVideo, path: pathlib.Path, values: flags.FlagValues) -> int:
     """Prints what the flags ask for; 1 if something is damaged."""
     rows = group_rows(video)
-    print("\n".join(describe(video, path)))
+    taken = per_pixel(video, measures_all=values.check)
+    print("\n".join([*describe(video, path), *describe_bits(video, taken)]))
     print(
         report.format_table(
             part_rows(video), ["part", "parts", "bytes", "bits_per_param"], has_summary=False
@@ -61,15 +63,43 @@ def describe(video: NeuralVideo, path: pathlib.Path) -> list[str]:
     header, frames = video.header, video.frames()
     cameras = header.rig.cameras
     there = f"{len(frames)}, {frames[0]} to {frames[-1]}" if frames else "none"
+    owner = "frame"
+    if header.segment_frames > 1:
+        owner = "segment"
+        there += f"; {len(video.segments())} segments, of {header.segment_frames} frames at most"
     return [
         f"{path}: {video.source.size():,} bytes, {'closed' if video.is_closed else 'not closed'}",
         f"frames      {there}; {len(video.groups)} groups; {header.frame_rate:g} frames/s",
         f"codec       {header.codec} {json.dumps(header.settings)}",
-        f"params      {header.layout.size:,} of structure a frame, "
-        f"{header.color_layout.size:,} of color shared",
+        f"params      {header.layout.size:,} a {owner}, {header.color_layout.size:,} shared",
         f"cameras     {cameras.num_cams} of {cameras.width}x{cameras.height}"
         + (", NDC" if cameras.ndc else ""),
         f"made by     {json.dumps(header.provenance)[:300]}",
+    ]
+
+
+def describe_bits(video: NeuralVideo, taken: PerPixel | None) -> list[str]:
+    """Lines about bits a pixel, with what the numbers mean."""
+    if taken is None:
+        return ["bits/pixel  no packet can be decoded"]
+    sets = sum(entry.sets for group in video.groups for entry in group)
+    measured = "" if taken.measured == sets else f", measured on {taken.measured} of {sets} sets"
+    bits = f"{taken.bits:.3f} bits"
+    if taken.is_huffman:
+        bits += " (mean of a Huffman code"
+        of = video.header.settings.get("bits")
+        bits += (
+            f", efficiency {taken.bits / of:.3f})" if isinstance(of, int) and 0 < of < 64 else ")"
+        )
+    else:
+        bits += " (as its packets take)"
+    shared = f" + {taken.shared:,} shared at 32 bits" if taken.shared else ""
+    return [
+        f"sparsity    {100 * taken.sparsity:.2f} % of the params are zero{measured}",
+        f"bits/pixel  {taken.by_formula:.6g} by the papers' formula: {taken.params:,} params, "
+        f"the non-zero ones at {bits}{shared}",
+        f"            {taken.honest:.6g} honest: all of the file's bytes; {taken.pixels:,} pixels, "
+        "one view a frame",
     ]
 
 
@@ -86,14 +116,14 @@ def part_rows(video: NeuralVideo) -> list[dict[str, Any]]:
         sizes.setdefault(name, []).append(found.end - found.offset)
     header, counts = video.header, {"key": 0, "predicted": 0}
     for entry in (entry for group in video.groups for entry in group):
-        counts["key" if entry.is_key else "predicted"] += entry.count
+        counts["key" if entry.is_key else "predicted"] += entry.sets
     rows = []
     for name, parts in sizes.items():
         kind, _, which = name.partition(", ")
         is_color = kind.encode() in bitstream.COLORS
         layout = header.color_layout if is_color else header.layout
-        frames = counts.get(which, len(parts) if is_color else 0)
-        bits = bits_per_param(sum(parts), layout, frames) if frames else None
+        sets = counts.get(which, len(parts) if is_color else 0)
+        bits = bits_per_param(sum(parts), layout, sets) if sets and layout.size else None
         rows.append(
             {"part": name, "parts": len(parts), "bytes": sum(parts), "bits_per_param": bits}
         )
@@ -116,15 +146,15 @@ def group_rows(video: NeuralVideo) -> list[dict[str, Any]]:
         for entry in group:
             found = bitstream.read_head(video.source, entry.offset)
             size += 0 if found is None else found.end - found.offset
-        count = sum(entry.count for entry in group)
+        sets = sum(entry.sets for entry in group)
         rows.append(
             {
                 "group": number,
-                "frames": f"{group[0].first} to {group[0].first + count - 1}",
+                "frames": f"{group[0].first} to {group[-1].end - 1}",
                 "packets": len(group),
                 "color": group[-1].color,
                 "bytes": size,
-                "bits_per_param": bits_per_param(size, video.header.layout, count),
+                "bits_per_param": bits_per_param(size, video.header.layout, sets),
             }
         )
     return rows

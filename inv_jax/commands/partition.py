@@ -15,6 +15,7 @@ from inv_jax.data.rig import Rig
 from inv_jax.partition import page
 from inv_jax.partition.findings import Findings, describe, tables
 from inv_jax.partition.study import Effort, Study, default_pairs
+from inv_jax.player.player import segments_of
 from inv_jax.report import settings, style
 from inv_jax.report.runs import Run, open_runs
 from inv_jax.train.parallel import Devices
@@ -98,6 +99,11 @@ def _effort(playback: Playback, values: flags.FlagValues) -> Effort:
         if values[name].value < least:
             raise InvError(f"--{name}={values[name].value}; want {least} or more")
     frames = playback.source.frames()
+    if len(segments_of(playback.source)) < 2:
+        raise InvError(
+            "partition compares networks, and all stored frames share one; train more frames, or "
+            "clips"
+        )
     pairs = tuple(_pair(text, frames) for text in values.pairs) or default_pairs(frames)
     return Effort(
         pairs=pairs,

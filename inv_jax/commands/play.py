@@ -178,7 +178,9 @@ class Pictures:
             if picture is None or not item.is_held:
                 cam = item.source_frame % self._cameras.num_cams
                 try:
-                    view = self._player.look(item.params, self._cameras, cam, self._should_stop)
+                    view = self._player.look(
+                        item.params, self._cameras, cam, item.time, self._should_stop
+                    )
                 except Stopped:
                     return
                 picture = self._picture(view)

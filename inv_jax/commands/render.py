@@ -29,7 +29,7 @@ from inv_jax.types import InvError
 
 USAGE = (
     "--workdir=runs/demo|video.inv [--path=spiral|circle|test|cams:0,3|keys.json] [--frames=1:30] "
-    "[--outputs=rgb,depth,acc] [--out=video.mp4|.gif]"
+    "[--outputs=rgb,depth,acc] [--out=video.mp4|.gif|FOLDER]"
 )
 REQUIRED = flagged.WORKDIR
 
@@ -53,7 +53,10 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         flag_values=values,
     )
     flags.DEFINE_string(
-        "out", "video.mp4", "Video file; other outputs go to NAME_depth, ...", flag_values=values
+        "out",
+        "video.mp4",
+        "Video file, .mp4 or .gif, or a folder of PNGs (no suffix); others go to NAME_depth, ...",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "save_path",

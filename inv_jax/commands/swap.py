@@ -9,6 +9,7 @@ from inv_jax.assembly import build
 from inv_jax.assembly.playback import open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
+from inv_jax.data.segments import name_of
 from inv_jax.eval import report
 from inv_jax.report.swap_sheet import Swap, SwapSheet
 from inv_jax.train.refine import Refiner
@@ -62,9 +63,13 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
         raise InvError(f"--refine_steps={values.refine_steps}; want 0 or more")
     frames = playback.source.frames()
     base, donors = _stored([str(values.base)], frames)[0], _stored(values.donors, frames)
-    donors = [donor for donor in donors if donor != base]
+    same = playback.source.segment(base)
+    donors = [donor for donor in donors if donor not in same]
     if not donors:
-        raise InvError("--donors= names no frame but the base; give some, as 6,9 or 1:9")
+        raise InvError(
+            f"--donors= names no frame but those of the base's network ({name_of(same)}); give "
+            "some, as 6,9 or 1:9"
+        )
     swaps = swaps_of(playback.source.params(base), values.swaps, values.density)
     refiner = None
     if values.refine_steps:

@@ -100,8 +100,8 @@ class Cost:
         return max(self.flops / flops_rate, moved / bytes_rate)
 
 
-def _map_products(map_: Map, rays: int) -> list[Product]:
-    rows = map_.rows * rays
+def _map_products(map_: Map, batch: int) -> list[Product]:
+    rows = map_.rows * batch
     found = [Product(rows, map_.fan_in, map_.fan_out)]
     if map_.trains_below:
         found.append(Product(rows, map_.fan_out, map_.fan_in, INPUT))
@@ -126,16 +126,16 @@ def leaf_shapes(model: Model, roles: tuple[str, ...]) -> list[tuple[int, ...]]:
     return [leaf.shape for path, leaf in shapes.items() if params_lib.role_of(path) in roles]
 
 
-def _pass(model: Model, rays: int, roles: tuple[str, ...], itemsize: int) -> Cost:
-    """Rays that go through all networks at once, forward and (if anything trains) backward."""
+def _pass(model: Model, batch: int, roles: tuple[str, ...], itemsize: int) -> Cost:
+    """Rows that go through all networks at once, forward and (if anything trains) backward."""
     work = model.work(roles)
     products: Products = Counter()
     flops = pointwise = rest = 0
     for network in work.networks:
-        points = rays * network.points
+        points = batch * network.points
         for map_ in network.maps:
-            products.update(_map_products(map_, rays))
-            elements = map_.rows * rays * map_.fan_out
+            products.update(_map_products(map_, batch))
+            elements = map_.rows * batch * map_.fan_out
             flops += elements * (2 if map_.is_activated else 1)
             pointwise += 2 * elements
             if map_.is_differentiated and map_.is_activated:
@@ -156,7 +156,7 @@ def _pass(model: Model, rays: int, roles: tuple[str, ...], itemsize: int) -> Cos
         Bytes(
             itemsize * moved,
             itemsize * pointwise,
-            rest + rays * (4 * work.ray_floats + _PIXEL_BYTES),
+            rest + batch * (4 * work.row_floats + _PIXEL_BYTES),
         ),
     )
 
@@ -195,7 +195,7 @@ def _mean(costs: Sequence[Cost], shares: Sequence[float]) -> Cost:
 def step(
     model: Model,
     *,
-    rays: int,
+    rows: int,
     rows_per_pass: int,
     roles: tuple[str, ...],
     itemsize: int = 4,
@@ -205,18 +205,18 @@ def step(
 
     Args:
       model: The model.
-      rays: That the device takes of the step.
+      rows: That the device takes of the step.
       rows_per_pass: That go through the network at once.
       roles: What trains in the phase. Whatever of it a step of some kind leaves as it is has no
         gradient there, but takes part in the update.
       itemsize: Bytes of a number in the network: 4, or 2 for bfloat16.
       mixture: What its steps are made of.
     """
-    passes = rays // min(rays, rows_per_pass)
+    passes = rows // min(rows, rows_per_pass)
     kinds = [
         _pass(
             model.part(kind.part) if kind.part else model,
-            rays // passes,
+            rows // passes,
             _roles_of(kind, model, roles),
             itemsize,
         )
@@ -236,10 +236,10 @@ def step(
     )
 
 
-def image(model: Model, *, rays: int, rows_per_chunk: int, itemsize: int = 4) -> Cost:
-    """An image of so many rays (pixels) on one device; the last chunk is as large as the others."""
-    per_chunk = min(rays, rows_per_chunk)
-    chunks = -(-rays // per_chunk)
+def image(model: Model, *, rows: int, rows_per_chunk: int, itemsize: int = 4) -> Cost:
+    """An image of so many rows on one device; the last chunk is as large as the others."""
+    per_chunk = min(rows, rows_per_chunk)
+    chunks = -(-rows // per_chunk)
     one = _pass(model, per_chunk, (), itemsize)
     return Cost(
         Counter({product: times * chunks for product, times in one.products.items()}),

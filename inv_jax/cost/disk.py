@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
-from inv_jax import params as params_lib
 from inv_jax.cost import count
 from inv_jax.models.base import Model
 
@@ -49,9 +48,11 @@ def of_run(
     """
     trained = list(trained)
     roles = max(trained, key=len)
-    structure = _folder(model, (params_lib.STRUCTURE,))
-    shared = _folder(model, params_lib.SHARED)
-    later = Counter(tuple(role for role in params_lib.SHARED if role in one) for one in trained[1:])
+    structure = _folder(model, model.roles.own)
+    shared = _folder(model, model.roles.shared)
+    later = Counter(
+        tuple(role for role in model.roles.shared if role in one) for one in trained[1:]
+    )
     color = shared + sum(_folder(model, stored) * frames for stored, frames in later.items())
     moments = round(
         2 * 4 * count.num_params(model, roles) * _PACKED_MOMENTS

@@ -9,14 +9,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from inv_jax import params as params_lib
 from inv_jax.cost import count, words
 from inv_jax.models.base import Model
 from inv_jax.types import InvError
 
 _WORKING = 5  # arrays of the largest size that a backward pass has beside what it kept
 _RENDERING = 2.2  # ... and rendering: the layer's input and output
-_FRAMES = 2  # on the device, of each lane: the one in training, and the next
 _COLOR_BYTES, _PLACE_BYTES = 3, 4  # of a pixel: its color; its place in an order
 _TOLERANCE = 1.25  # refused is what needs more than this times what there is: the count is rough
 
@@ -45,8 +43,9 @@ def of_training(
     phases: Sequence[tuple[str, ...]],
     rows_per_pass: int,
     rows_per_chunk: int,
-    frame_pixels: int,
+    segment_pixels: int,
     frames: int = 1,
+    ahead: int = 1,
     itemsize: int = 4,
     has_regions: bool = False,
 ) -> Memory:
@@ -55,10 +54,11 @@ def of_training(
     Args:
       model: The model.
       phases: The roles that train in each; the largest need counts.
-      rows_per_pass: Rays through the network at once.
-      rows_per_chunk: Rays rendered at once.
-      frame_pixels: Pixels of all training cameras in a frame.
+      rows_per_pass: Rows through the network at once.
+      rows_per_chunk: Rows rendered at once.
+      segment_pixels: Pixels of all training views in a segment.
       frames: Frames that train on the device at once.
+      ahead: Segments that lie beside each one in training: the next one, or none.
       itemsize: Bytes of a number in the network.
       has_regions: Whether pixels are sorted by what they show (`types.Regions`).
     """
@@ -66,10 +66,10 @@ def of_training(
     stacks = 1 + (frames > 1)  # a step of several works on a stack of copies
     trainable = frames * max(count.num_params(model, roles) for roles in phases)
     return Memory(
-        params=4 * stacks * frames * count.num_params(model, params_lib.ROLES),
+        params=4 * stacks * frames * count.num_params(model, model.roles.all),
         gradients=2 * 4 * trainable,  # of a pass, and their sum
         moments=2 * 4 * stacks * trainable,
-        pixels=(_FRAMES + stacks - 1) * pixel_bytes * frames * frame_pixels,
+        pixels=(ahead + stacks) * pixel_bytes * frames * segment_pixels,
         activations=frames
         * max(activations(model, rows_per_pass, roles, itemsize) for roles in phases),
         image=round(_RENDERING * rows_per_chunk * _widest(model, ()) * itemsize),

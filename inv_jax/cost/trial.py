@@ -19,8 +19,9 @@ from inv_jax.sampling import rays
 from inv_jax.train.mixture import PLAIN, Mix, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Stepper, TrainState
-from inv_jax.types import Cameras, Frame
+from inv_jax.types import Cameras, Views
 
+_STEPS = 10_000  # that a segment is taken to have
 _MOVING = 0.1  # part of a random frame's pixels that move, where they have regions
 
 
@@ -67,19 +68,19 @@ def _temp_bytes(compiled: Any) -> float:
         return math.nan
 
 
-def random_frame(
-    num_cams: int, height: int, width: int, *, has_regions: bool = False
-) -> tuple[Frame, Cameras]:
-    """A frame of random pixels, and cameras side by side, on the host."""
+def random_views(
+    num_views: int, height: int, width: int, *, has_regions: bool = False
+) -> tuple[Views, Cameras]:
+    """A segment of random pixels, and cameras side by side, on the host: each view has its own."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (num_cams, height, width, 3), dtype=np.uint8)
-    poses = np.tile(np.eye(3, 4, dtype=np.float32)[None], (num_cams, 1, 1))
-    poses[:, 0, 3] = np.linspace(-0.5, 0.5, num_cams)
+    images = rng.integers(0, 256, (num_views, height, width, 3), dtype=np.uint8)
+    poses = np.tile(np.eye(3, 4, dtype=np.float32)[None], (num_views, 1, 1))
+    poses[:, 0, 3] = np.linspace(-0.5, 0.5, num_views)
     one = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], np.float32)
     host: Any = lambda x, dtype=np.float32: np.asarray(x, dtype)  # noqa: E731
     cameras = Cameras(
         cam_to_world=host(poses),
-        intrinsics=host(np.tile(one[None], (num_cams, 1, 1))),
+        intrinsics=host(np.tile(one[None], (num_views, 1, 1))),
         near=host(0.0),
         far=host(1.0),
         height=height,
@@ -87,7 +88,13 @@ def random_frame(
         ndc=True,
     )
     regions = rays.regions(rng.random(images.shape[:3]) < _MOVING) if has_regions else None
-    return Frame(images=host(images, np.uint8), index=host(1, np.int32), regions=regions), cameras
+    views = Views(
+        images=host(images, np.uint8),
+        index=host(1, np.int32),
+        times=host(np.arange(num_views) / num_views),
+        regions=regions,
+    )
+    return views, cameras
 
 
 class Trial:
@@ -108,7 +115,7 @@ class Trial:
           stepper: See `build.stepper`.
           devices: Its devices.
           roles: What trains.
-          frame: A `Frame`, placed on the devices.
+          frame: A `Views`, placed on the devices.
           cameras: Its `Cameras`, likewise.
           mixture: What its steps are made of, as often as over a whole frame; the frame knows its
             regions if that asks for them.
@@ -124,6 +131,7 @@ class Trial:
             key=jax.random.key(1),
             step=jnp.int32(0),
             means=Means.start(),
+            total=jnp.int32(_STEPS),
             mix=_anywhere(mixture),
         )
         self._state = devices.replicate(state)

@@ -9,6 +9,7 @@ written.
 import dataclasses
 import functools
 import itertools
+import math
 import pathlib
 import threading
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ from inv_jax.data import folder, frame_index, images, images2d, records
 from inv_jax.data.rig import Rig
 from inv_jax.data.source import FileSource, ImageSource, Making
 from inv_jax.geometry import cameras as cameras_lib
-from inv_jax.types import Cameras, Frame, InvError
+from inv_jax.types import Cameras, InvError, Views
 
 _THREADS = 8  # decoders release the GIL
 
@@ -37,7 +38,8 @@ def _decoders() -> futures.ThreadPoolExecutor:
 class Capture(Rig):
     """An open capture: its cameras, what is known of all its frames, and `load` for one."""
 
-    frames: range  # the selected frames, as numbered on disk; all of them exist
+    frames: range  # the frames that are trained on, as numbered on disk
+    span: range  # all selected frames, of which those are some; all of them exist
     making: Making  # what its images and numbers were made with
     fps: float | None  # frames per second, where that is known
     source: ImageSource = dataclasses.field(repr=False)
@@ -45,7 +47,7 @@ class Capture(Rig):
     _said: set[str] = dataclasses.field(default_factory=set, repr=False)
     _said_lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, repr=False)
 
-    def load(self, frame: int, cams: Sequence[int] | None = None) -> Frame:
+    def load(self, frame: int, cams: Sequence[int] | None = None) -> Views:
         """Reads and decodes images of one frame, several at a time; any thread may call it.
 
         Args:
@@ -72,7 +74,37 @@ class Capture(Rig):
 
         for row, notes in enumerate(self._pool.map(fill, range(len(cams)))):
             self._say_once(self.source.name(int(frame), cams[row]), notes)
-        return Frame(images=_host(stack, np.uint8), index=_host(frame, np.int32))
+        return Views(images=_host(stack, np.uint8), index=_host(frame, np.int32))
+
+    def load_clip(self, frames: Sequence[int], cams: Sequence[int]) -> UInt8[np.ndarray, "v h w 3"]:
+        """Reads and decodes images of several frames, frame by frame: (F * N, H, W, 3).
+
+        The array lies so that a CPU device takes it as it is: nowhere is a second copy.
+
+        Args:
+          frames: Of `span`.
+          cams: Indices of cameras; of each frame all of them.
+
+        Raises:
+          InvError: As `load`.
+        """
+        views = [(int(frame), int(cam)) for frame in frames for cam in cams]
+        shape = (len(views), self.cameras.height, self.cameras.width, 3)
+        clip = _aligned(shape)
+
+        def fill(place: int) -> tuple[str, ...]:
+            frame, cam = views[place]
+            self._check_frame(frame)
+            image, notes = self.source.load(frame, cam)
+            self._check_size(frame, cam, image)
+            clip[place] = image
+            return notes
+
+        # A file of one video is decoded in order, by one thread; pictures are read side by side.
+        mapped = self._pool.map if isinstance(self.source, FileSource) else map
+        for place, notes in enumerate(mapped(fill, range(len(views)))):
+            self._say_once(self.source.name(*views[place]), notes)
+        return clip
 
     def read_whole(self, frame: int) -> list[bytes]:
         """The encoded images of one frame, all cameras, each decoded once to see that it is whole.
@@ -101,9 +133,9 @@ class Capture(Rig):
         return whole
 
     def _check_frame(self, frame: int) -> None:
-        if frame not in self.frames:
+        if frame not in self.span:
             raise InvError(
-                f"frame {frame} is not open, only {frame_index.name_frames(self.frames)}: see "
+                f"frame {frame} is not open, only {frame_index.name_frames(self.span)}: see "
                 "data.first_frame and data.num_frames"
             )
 
@@ -138,6 +170,8 @@ def open_capture(
     bd_factor: float = 0.75,
     background: float = 0.0,
     frame_step: int = 1,
+    size: tuple[int, int] = (0, 0),
+    frame_ids: Sequence[int] = (),
 ) -> Capture:
     """Opens a capture: reads its calibration, lists its images, decodes its first frame.
 
@@ -158,7 +192,9 @@ def open_capture(
       bd_factor: The nearest bound becomes 1 / `bd_factor`.
       background: Grey level in [0, 1] that shows where images of a video are transparent; those
         of other layouts may not be.
-      frame_step: Every so many of the frames are taken.
+      frame_step: Every so many of the frames are trained on.
+      size: Height and width that pictures of a video are averaged to; 0, 0: as they are.
+      frame_ids: Of a video: these of its pictures are the frames, numbered anew from 1; none: all.
 
     Raises:
       InvError: If anything about the capture or the arguments cannot be right.
@@ -173,7 +209,9 @@ def open_capture(
     path = pathlib.Path(path)
     open_contents = records.open_records if records.is_packed(path) else folder.open_folder
     if layout == images2d.LAYOUT:
-        open_contents = functools.partial(images2d.open_video, background=background)
+        open_contents = functools.partial(
+            images2d.open_video, background=background, size=size, frame_ids=frame_ids
+        )
     contents = open_contents(
         path,
         Making(layout=layout, factor=factor, bd_factor=bd_factor),
@@ -200,6 +238,7 @@ def open_capture(
         spiral=rig.spiral,
         camera_names=names,
         frames=contents.frames[::frame_step],
+        span=contents.frames,
         train_cams=tuple(cam for cam in range(len(names)) if cam not in test_cams),
         test_cams=test_cams,
         making=contents.making,
@@ -209,6 +248,17 @@ def open_capture(
     )
     capture.load(contents.frames[0])  # A broken first frame is found before anything is written.
     return capture
+
+
+_ALIGNMENT = 64  # bytes; XLA copies host arrays that lie otherwise
+
+
+def _aligned(shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+    """An array whose first byte lies where XLA's CPU backend wants it."""
+    size = math.prod(shape)
+    buffer = np.empty(size + _ALIGNMENT, np.uint8)
+    first = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[first : first + size].reshape(shape)
 
 
 def _host(values: Any, dtype: type[np.generic]) -> Any:

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,22 +13,26 @@ JsonRow = dict[str, Any]  # float, int, bool, str or None by name
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A temporary file beside `path`, which takes its name when the block ends well.
+    """A temporary file or folder beside `path`, which takes its name when the block ends well.
 
     Args:
-      path: The file to write or replace; its folder must exist.
+      path: The file to write or replace, or a folder that is not there or empty; the folder that it
+        is in must exist.
 
     Yields:
       Where to write. If the block raises, that file is removed and `path` stays as it was.
     """
     temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a killed writer left of a folder
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # A name must not reach the disk before its content does.
+        if not temporary.is_dir():
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # A name must not reach the disk before its content does.
         os.replace(temporary, path)
     finally:
-        with contextlib.suppress(OSError):  # It may never have been; the block's error counts.
+        shutil.rmtree(temporary, ignore_errors=True)  # It may never have been, or be a file.
+        with contextlib.suppress(OSError):  # The block's error counts.
             temporary.unlink()
 
 

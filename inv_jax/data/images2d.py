@@ -9,16 +9,18 @@ Pictures whose names do not differ in one number alone are counted from 1 in nat
 camera has the pose of the world: what a model makes of that is its own affair.
 """
 
+import dataclasses
 import math
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 
 from inv_jax.data import calibration as calibration_lib
-from inv_jax.data import folder, frame_index, images
+from inv_jax.data import folder, frame_index, images, pooling
 from inv_jax.data.calibration import Calibration
 from inv_jax.data.rig import footage_of
 from inv_jax.data.source import Contents, ImageSource, Making
@@ -28,6 +30,7 @@ from inv_jax.types import InvError
 LAYOUT = "video"
 
 Pictures = Mapping[int, pathlib.Path]  # by frame number
+T = TypeVar("T")
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _CAMERA = ("cam00",)
@@ -35,7 +38,14 @@ _NEIGHBOURS = 4  # how many factors or sizes an error names
 
 
 def open_video(
-    path: pathlib.Path, making: Making, *, first_frame: int, num_frames: int, background: float
+    path: pathlib.Path,
+    making: Making,
+    *,
+    first_frame: int,
+    num_frames: int,
+    background: float,
+    size: tuple[int, int] = (0, 0),
+    frame_ids: Sequence[int] = (),
 ) -> Contents:
     """Opens a video file, or lists pictures and checks their sizes.
 
@@ -45,26 +55,31 @@ def open_video(
       first_frame: Number of the first frame.
       num_frames: How many; 0 is all up to the last.
       background: Grey level in [0, 1] that shows where images are transparent.
+      size: Height and width that images are averaged to, behind the factor; 0, 0: none.
+      frame_ids: These pictures only, as numbered on disk; they are the frames from 1 on.
 
     Raises:
-      InvError: If there is no such video, a frame is missing, pictures differ in size, or the
-        factor does not divide it.
+      InvError: If there is no such video, a frame is missing, pictures differ in size, the factor
+        does not divide it, or the size is larger.
     """
     backdrop = round(255 * background)
     is_picture = path.suffix.lower() in _SUFFIXES
     if path.is_file() and not is_picture:
         file = VideoFile(path)
-        numbers: Mapping[int, pathlib.Path] = dict.fromkeys(range(1, file.num_frames + 1), path)
-        frames = _select(numbers, path, first_frame, num_frames)
-        size, fps, first = file.size, file.fps, file.first
-        source: ImageSource = _FileFrames(file, making.factor, backdrop)
+        places = _chosen({n: n for n in range(1, file.num_frames + 1)}, frame_ids, path)
+        frames = _select(places, path, first_frame, num_frames)
+        on_disk, fps, first = file.size, file.fps, file.first
+        smaller = Smaller.of(*on_disk, making.factor, size)
+        source: ImageSource = _FileFrames(file, places, smaller, backdrop)
     else:
         pictures = {1: path} if path.is_file() else find_pictures(path)
+        pictures = _chosen(pictures, frame_ids, path)
         frames = _select(pictures, path, first_frame, num_frames)
-        size = folder.common_size([pictures[frame] for frame in frames], is_photo=True)
+        on_disk = folder.common_size([pictures[frame] for frame in frames], is_photo=True)
+        smaller = Smaller.of(*on_disk, making.factor, size)
         fps, first = None, pictures[frames[0]].read_bytes()
-        source = _Pictures(pictures, making.factor, backdrop)
-    height, width = reduced_size(*size, making.factor)
+        source = _Pictures(pictures, smaller, backdrop)
+    height, width = smaller.height, smaller.width
     return Contents(
         making=making,
         calibration=_unknown_pose(height, width, str(path)),
@@ -76,6 +91,51 @@ def open_video(
         fps=fps,
         footage=footage_of(first),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Smaller:
+    """How images become smaller: means over squares, then over the bins of any smaller size.
+
+    Attributes:
+      height: That they have then.
+      width: Likewise.
+      factor: Side of the squares.
+    """
+
+    height: int
+    width: int
+    factor: int
+
+    @classmethod
+    def of(cls, height: int, width: int, factor: int, size: tuple[int, int]) -> "Smaller":
+        """From the size on disk; `size` as of `open_video`.
+
+        Raises:
+          InvError: If the factor does not divide it, or the size is larger than what is left.
+        """
+        left = reduced_size(height, width, factor)
+        if size == (0, 0):
+            return cls(*left, factor)
+        if not (0 < size[0] <= left[0] and 0 < size[1] <= left[1]):
+            raise InvError(
+                f"data.height={size[0]}, data.width={size[1]}: the images are {left[1]}x{left[0]}, "
+                "which can be averaged to that size or a smaller one; set both, or both to 0"
+            )
+        return cls(*size, factor)
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+        """The image, smaller; rounded once for each of the two ways."""
+        image = reduce(image, self.factor)
+        if image.shape[:2] == (self.height, self.width):
+            return image
+        rows, cols = (
+            pooling.weights(image.shape[axis], count)
+            for axis, count in ((0, self.height), (1, self.width))
+        )
+        pooled = np.tensordot(rows, image.astype(np.float32), 1)  # (height, w, 3)
+        pooled = np.tensordot(cols, pooled, ([1], [1]))  # (width, height, 3)
+        return np.rint(pooled.swapaxes(0, 1)).astype(np.uint8)
 
 
 def reduced_size(height: int, width: int, factor: int) -> tuple[int, int]:
@@ -114,8 +174,8 @@ def reduce(image: UInt8[np.ndarray, "h w 3"], factor: int) -> UInt8[np.ndarray, 
 class _Pictures(ImageSource):
     """A file per frame."""
 
-    def __init__(self, pictures: Pictures, factor: int, backdrop: int):
-        self._pictures, self._factor, self._backdrop = pictures, factor, backdrop
+    def __init__(self, pictures: Pictures, smaller: Smaller, backdrop: int):
+        self._pictures, self._smaller, self._backdrop = pictures, smaller, backdrop
 
     def load(self, frame: int, cam: int) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
         name = self.name(frame, cam)
@@ -124,7 +184,7 @@ class _Pictures(ImageSource):
         except OSError as error:
             raise images.broken(name, error) from error
         image, notes = images.decode(data, name, self._backdrop, is_photo=True)
-        return reduce(image, self._factor), notes
+        return self._smaller(image), notes
 
     def name(self, frame: int, cam: int) -> str:
         del cam
@@ -134,19 +194,20 @@ class _Pictures(ImageSource):
 class _FileFrames(ImageSource):
     """Frames of a video file."""
 
-    def __init__(self, file: VideoFile, factor: int, backdrop: int):
-        self._file, self._factor, self._backdrop = file, factor, backdrop
+    def __init__(self, file: VideoFile, places: Mapping[int, int], smaller: Smaller, backdrop: int):
+        self._file, self._places = file, places
+        self._smaller, self._backdrop = smaller, backdrop
 
     def load(self, frame: int, cam: int) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:
-        image, notes = self._file.read(frame), ()
+        image, notes = self._file.read(self._places[frame]), ()
         if image.shape[-1] == 4:
             image, note = images.flatten(image, self.name(frame, cam), self._backdrop)
             notes = (note,)
-        return reduce(image, self._factor), notes
+        return self._smaller(image), notes
 
     def name(self, frame: int, cam: int) -> str:
         del cam
-        return self._file.name(frame)
+        return self._file.name(self._places[frame])
 
 
 def find_pictures(path: pathlib.Path) -> Pictures:
@@ -224,8 +285,24 @@ def _add(found: dict[int, pathlib.Path], number: int, file: pathlib.Path) -> Non
     found[number] = file
 
 
-def _select(numbers: Pictures, path: pathlib.Path, first_frame: int, num_frames: int) -> range:
-    index = {number: {_CAMERA[0]: file} for number, file in numbers.items()}
+def _chosen(numbers: Mapping[int, T], frame_ids: Sequence[int], path: pathlib.Path) -> dict[int, T]:
+    """Of all pictures those that are asked for, numbered anew from 1; all of them for none.
+
+    Raises:
+      InvError: If there is no such picture.
+    """
+    if not frame_ids:
+        return dict(numbers)
+    if missing := [number for number in frame_ids if number not in numbers]:
+        raise InvError(
+            f"data.frame_ids names {missing[0]}, but {path} holds "
+            f"{frame_index.name_frames(range(min(numbers), max(numbers) + 1))}"
+        )
+    return {place: numbers[number] for place, number in enumerate(frame_ids, start=1)}
+
+
+def _select(numbers: Iterable[int], path: pathlib.Path, first_frame: int, num_frames: int) -> range:
+    index = {number: {_CAMERA[0]: path} for number in numbers}
     return frame_index.select_frames(index, path, first_frame=first_frame, num_frames=num_frames)
 
 

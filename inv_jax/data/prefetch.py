@@ -1,4 +1,4 @@
-"""The next frames are decoded and sent to the devices while others train."""
+"""The views of the next segments are decoded and sent to the devices while others train."""
 
 import collections
 import dataclasses
@@ -14,89 +14,123 @@ from absl import logging
 
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
+from inv_jax.data.segments import Segment
 from inv_jax.sampling import rays
-from inv_jax.types import Frame, Regions
+from inv_jax.types import Regions, Views
 
 _FEW = 8  # a batch that meets each pixel as often, on average, is worth a word
+
+Truth = Callable[[int], np.ndarray]  # image of the shown camera by frame, (H, W, 3) uint8
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A frame, ready to train.
+    """A segment, ready to train.
 
     Attributes:
-      number: As on disk.
-      on_device: A `Frame` of the training cameras, as `place` left it.
-      shown: Image of the camera that is shown, (H, W, 3) uint8, on the host.
+      segment: Which one.
+      on_device: The `Views` of the training cameras, as `place` left them.
+      truth: Images of the camera that is shown.
       wait_seconds: How long the reader waited for it.
     """
 
-    number: int
+    segment: Segment
     on_device: Any
-    shown: np.ndarray
+    truth: Truth
     wait_seconds: float
 
 
-def frames_ahead(
+def segments_ahead(
     capture: Capture,
-    frames: Sequence[int],
+    segments: Sequence[Segment],
     *,
     shown_cam: int,
-    place: Callable[[Frame], Any],
+    place: Callable[[Views], Any],
     masks: Masks | None = None,
     rows_per_step: int = 0,
     ahead: int = 1,
 ) -> Iterator[Prepared]:
-    """Prepares the given frames in order, ahead of the reader.
+    """Prepares the given segments in order, ahead of the reader.
 
-    Only one frame's images are on the host at a time; on the devices are those that the reader
+    Only one segment's images are on the host at a time; on the devices are those that the reader
     keeps and those ahead of it.
 
     Args:
       capture: Where they are.
-      frames: Their numbers.
-      shown_cam: Camera whose image stays on the host.
-      place: Sends the images of the training cameras to the devices.
+      segments: Which.
+      shown_cam: Camera whose images are the truth of what is shown.
+      place: Sends the views of the training cameras to the devices.
       masks: Sort their pixels into regions; None: nobody asks for these.
       rows_per_step: Of a batch; where far fewer pixels move, a warning says so.
-      ahead: How many frames are prepared while the reader has one.
+      ahead: How many segments are prepared while the reader has one.
 
     Raises:
       InvError: From `capture.load`, when the reader gets to the frame that is broken; if all that
         the masks of a frame show moves.
     """
-    train_cams = capture.train_cams
 
-    def prepare(number: int) -> tuple[Any, np.ndarray]:
-        cams = train_cams if shown_cam in train_cams else (*train_cams, shown_cam)
-        frame = capture.load(number, cams)
-        images = np.asarray(frame.images)
-        shown = images[cams.index(shown_cam)].copy()
-        regions = None if masks is None else _regions(masks, number, train_cams, rows_per_step)
-        placed = place(frame.replace(images=images[: len(train_cams)], regions=regions))
-        return jax.block_until_ready(placed), shown
+    def prepare(segment: Segment) -> tuple[Any, Truth]:
+        views, truth = _read(capture, segment, shown_cam, masks, rows_per_step)
+        return jax.block_until_ready(place(views)), truth
 
     with futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
-        numbers = iter(frames)
-        pending: collections.deque[tuple[int, futures.Future[tuple[Any, np.ndarray]]]]
+        left = iter(segments)
+        pending: collections.deque[tuple[Segment, futures.Future[tuple[Any, Truth]]]]
         pending = collections.deque()
 
         def prepare_up_to(count: int) -> None:
-            for number in itertools.islice(numbers, max(0, count - len(pending))):
-                pending.append((number, pool.submit(prepare, number)))
+            for segment in itertools.islice(left, max(0, count - len(pending))):
+                pending.append((segment, pool.submit(prepare, segment)))
 
         prepare_up_to(1)  # the first one alone: nothing trains beside it
         try:
             while pending:
                 start = time.perf_counter()
-                number, future = pending.popleft()
-                placed, shown = future.result()
+                segment, future = pending.popleft()
+                placed, truth = future.result()
                 prepare_up_to(ahead)
-                yield Prepared(number, placed, shown, time.perf_counter() - start)
-                del placed, shown, future  # else they would live until the next frame is there
+                yield Prepared(segment, placed, truth, time.perf_counter() - start)
+                del placed, truth, future  # else they would live until the next segment is there
         finally:
             for _, future in pending:
                 future.cancel()
+
+
+def _read(
+    capture: Capture, segment: Segment, shown_cam: int, masks: Masks | None, rows_per_step: int
+) -> tuple[Views, Truth]:
+    """The training views of a segment, and where the images of the shown camera come from.
+
+    Of a segment of one frame that image is read along; of a clip, which may be large, images are
+    read again when they are wanted.
+    """
+    cams = capture.train_cams
+    if len(segment.frames) == 1:
+        wanted = cams if shown_cam in cams else (*cams, shown_cam)
+        images = np.asarray(capture.load(segment.number, wanted).images)
+        shown = images[wanted.index(shown_cam)].copy()
+        views = Views(images=images[: len(cams)], index=np.int32(segment.number))
+        if masks is not None:
+            regions = _regions(masks, segment.number, cams, rows_per_step)
+            views = views.replace(regions=regions)
+        return views, lambda frame: shown
+    views = Views(
+        images=capture.load_clip(segment.trained, cams),
+        index=np.int32(segment.number),
+        cams=np.tile(np.arange(len(cams), dtype=np.int32), len(segment.trained)),
+        times=np.repeat(
+            np.array([segment.time(n) for n in segment.trained], np.float32), len(cams)
+        ),
+    )
+    if masks is not None:
+        is_dynamic = np.concatenate([masks.to_train(n, cams) for n in segment.trained])
+        views = views.replace(regions=rays.regions(is_dynamic))
+    return views, reader(capture, shown_cam)
+
+
+def reader(capture: Capture, cam: int) -> Truth:
+    """Reads images of one camera from the capture, when they are asked for."""
+    return lambda frame: np.asarray(capture.load(frame, (cam,)).images)[0]
 
 
 def _regions(masks: Masks, number: int, cams: Sequence[int], rows_per_step: int) -> Regions:

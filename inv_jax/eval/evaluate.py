@@ -1,4 +1,4 @@
-"""What is measured and drawn of a frame: its held-out view against the camera's image."""
+"""What is measured and drawn of a segment: its shown views against the camera's images."""
 
 import pathlib
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from inv_jax.data.capture import Capture
+from inv_jax.data.segments import Segment
 from inv_jax.eval import measures, pictures
 from inv_jax.player import outputs
 from inv_jax.render.view import PendingView, View, ViewRenderer
@@ -13,12 +14,19 @@ from inv_jax.types import Params
 
 
 class Evaluator:
-    """Renders one view of every frame, measures it and writes its images."""
+    """Renders the shown views of every segment, measures them and writes their images."""
 
     def __init__(
-        self, renderer: ViewRenderer, capture: Capture, workdir: pathlib.Path, step_picture: str
+        self,
+        renderer: ViewRenderer,
+        capture: Capture,
+        workdir: pathlib.Path,
+        step_picture: str,
+        most_pictures: int = 0,
     ):
-        """Images go to `workdir/nerf_esti`; `step_picture` names those from within a frame.
+        """Images go to `workdir/nerf_esti`; `step_picture` names those from within a segment.
+
+        Of a segment at most `most_pictures` are written, spread evenly; 0 is all.
 
         The first held-out camera is shown; where none is held out, the first one. What the layers
         of a view show goes to folders beside, `static`, ..., under the name of the whole picture.
@@ -27,16 +35,21 @@ class Evaluator:
         self._painter = outputs.Painter(capture)
         self.cam = capture.shown_cam
         self._folder, self._step_picture = pathlib.Path(workdir) / "nerf_esti", step_picture
+        self._most_pictures = most_pictures
 
-    def start(self, params: Params, cam: int | None = None) -> PendingView:
-        """Begins to render a camera, the shown one by default, with a frame's params."""
-        placed = self._renderer.params(params)
+    def place(self, params: Params) -> Any:
+        """Places params on the devices, for several views."""
+        return self._renderer.params(params)
+
+    def start(self, placed: Any, time: float, cam: int | None = None) -> PendingView:
+        """Begins to render a camera, the shown one by default, at a time of a segment."""
         cam = self.cam if cam is None else cam
-        return self._renderer.start(placed, self._capture.cameras, cam)
+        return self._renderer.start(placed, self._capture.cameras, cam, time)
 
     def finish(
         self,
-        number: int,
+        segment: Segment,
+        frame: int,
         view: View,
         truth: np.ndarray,
         step: int | None = None,
@@ -45,10 +58,11 @@ class Evaluator:
         """Writes the images of a rendered view, returns its measures; needs no device of its own.
 
         Args:
-          number: The frame's number.
+          segment: The one that is shown.
+          frame: Of its frames, which one.
           view: As rendered.
           truth: The camera's image, (H, W, 3) uint8.
-          step: For an image from within the frame: the step it was made at.
+          step: For an image from within the segment: the step it was made at.
           cam: Whose view it is; the shown camera's by default.
 
         Returns:
@@ -56,6 +70,26 @@ class Evaluator:
         """
         cam = self.cam if cam is None else cam
         scores = measures.QUICK(view.rgb, truth)
+        if self._is_drawn(segment, frame):
+            self._draw(frame, view, truth, step, cam, scores)
+        return {"cam": cam, "held_out": cam in self._capture.test_cams, **scores}
+
+    def _is_drawn(self, segment: Segment, frame: int) -> bool:
+        shown, most = segment.shown, self._most_pictures
+        if not 0 < most < len(shown):
+            return True
+        return frame in {shown[round(place)] for place in np.linspace(0, len(shown) - 1, most)}
+
+    def _draw(
+        self,
+        number: int,
+        view: View,
+        truth: np.ndarray,
+        step: int | None,
+        cam: int,
+        scores: dict[str, Any],
+    ) -> None:
+        """Writes the images of a view."""
         within = "" if step is None else f", step {step}"
         name = pictures.VIEW if step is None else self._step_picture
         rendered = pictures.to_uint8(view.rgb)
@@ -72,4 +106,3 @@ class Evaluator:
             path = pictures.view_path(folder, cam, number, scores["psnr"], step, name)
             pictures.write_png(path, picture)
             pictures.remove_views(folder, cam, number, step, keep=path, name=name)
-        return {"cam": cam, "held_out": cam in self._capture.test_cams, **scores}

@@ -3,23 +3,36 @@
 import abc
 from typing import Any
 
-from jaxtyping import Array, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from inv_jax.models.work import Work
-from inv_jax.types import Cameras, Params, Predictions
+from inv_jax.params import Roles
+from inv_jax.sampling.rays import RAYS
+from inv_jax.sampling.rows import Rows
+from inv_jax.types import Cameras, Params, Places, Predictions
 
 
 class Model(abc.ABC):
-    """A representation of one frame: parameters with roles, and how they make a picture.
+    """A representation of one segment: parameters with roles, and how they make a picture.
 
     A model is immutable and holds no arrays; it may be closed over by traced functions. Its
     params are a nested dict `{network: {role: {layer: arrays}}}`: the network names what the
     gradient is clipped by, the role what a phase trains (see `inv_jax.params`).
 
-    Everything that a pixel shows is a function of the params and of its `inputs`: rays of a
-    radiance field, coordinates of an image. Whoever wants a picture makes the inputs of its pixels
-    and hands them to `predict`. A pixel with its inputs is called a ray, whatever they are.
+    Everything that a row shows is a function of the params and of its `inputs`: rays of a radiance
+    field, coordinates of an image, the time of a view. Whoever wants a picture makes the inputs of
+    its rows and hands them to `predict`.
     """
+
+    @property
+    @abc.abstractmethod
+    def roles(self) -> Roles:
+        """The roles of its layers: what a segment owns, and what segments share."""
+
+    @property
+    def rows(self) -> Rows:
+        """What a row of a batch is: a ray through a pixel, unless the model says otherwise."""
+        return RAYS
 
     @property
     @abc.abstractmethod
@@ -31,20 +44,12 @@ class Model(abc.ABC):
         """Fresh parameters; equal keys give equal parameters."""
 
     @abc.abstractmethod
-    def inputs(
-        self,
-        cameras: Cameras,
-        cams: Int[Array, "*b"],
-        cols: Int[Array, "*b"],
-        rows: Int[Array, "*b"],
-    ) -> Any:
-        """What `predict` takes, for some pixels.
+    def inputs(self, cameras: Cameras, places: Places) -> Any:
+        """What `predict` takes, for some rows.
 
         Args:
-          cameras: The cameras that `cams` indexes.
-          cams: Camera of each pixel.
-          cols: Pixel column, to the right.
-          rows: Pixel row, downwards.
+          cameras: The cameras that `places.cams` indexes.
+          places: Which part of which view each row shows.
 
         Returns:
           A tree of arrays with leading dimensions (*b,).
@@ -54,12 +59,12 @@ class Model(abc.ABC):
     def predict(
         self, params: Params, inputs: Any, *, keys: Key[Array, "*b"] | None = None
     ) -> Predictions:
-        """Renders pixels.
+        """Renders rows.
 
         Args:
           params: As from `init`.
           inputs: As from `inputs`; leading dimensions (*b,).
-          keys: One random key per pixel (*b,) in training: jitter and noise depend on them and on
+          keys: One random key per row (*b,) in training: jitter and noise depend on them and on
             nothing else. None is evaluation: no jitter, no noise.
 
         Returns:
@@ -68,7 +73,7 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def work(self, roles: tuple[str, ...]) -> Work:
-        """What a training step computes for a ray.
+        """What a training step computes for a row.
 
         Args:
           roles: What trains; none for rendering.
@@ -82,10 +87,14 @@ class Model(abc.ABC):
         """
         raise ValueError(f"{type(self).__name__} has no part {name!r}")
 
-    def check_cameras(self, num_cams: int) -> None:
-        """Refuses to train on so many cameras.
+    def check_views(self, cameras: Cameras, num_frames: int) -> None:
+        """Refuses to train on segments that it cannot show.
+
+        Args:
+          cameras: Those that are trained on.
+          num_frames: Frames of a segment; of the longest one.
 
         Raises:
-          InvError: If the model cannot show them.
+          InvError: With the setting to change.
         """
-        del num_cams
+        del cameras, num_frames

@@ -2,9 +2,12 @@
 
 import abc
 import dataclasses
+import math
+import re
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from inv_jax.models import linear, waves
@@ -144,3 +147,72 @@ class GaussianFourier(Encoding):
     def encode(self, coordinates: linear.Matrix, axis: int) -> linear.Matrix:
         """See `Encoding.encode`."""
         return fourier(coordinates, jnp.asarray(self.frequencies()), axis)
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeWaves:
+    """Waves of a time whose frequencies are powers of a base (NeRV, eq. 1); no params.
+
+    Attributes:
+      base: Each frequency is so many times the one before.
+      num: How many; 0: the time as it is.
+    """
+
+    base: float = 1.25
+    num: int = 40
+
+    def __post_init__(self):
+        is_base = np.isfinite(self.base) and self.base > 0.0
+        if not (is_base and 0 <= self.num <= _MOST_OCTAVES):
+            raise InvError(
+                f"model.embed={self.name!r}: want a base above 0 and 1 to {_MOST_OCTAVES} "
+                "frequencies, as '1.25_40'"
+            )
+        if (self.num - 1) * math.log(self.base) > math.log(np.finfo(np.float32).max / np.pi):
+            raise InvError(
+                f"model.embed={self.name!r}: its last frequency is infinite; want fewer, or a "
+                "smaller base, as '1.25_40'"
+            )
+
+    @classmethod
+    def of(cls, name: str) -> "TimeWaves":
+        """Those of a name: `base_num`, as the original's `1.25_40`, or `none`.
+
+        Raises:
+          InvError: If it is no such name.
+        """
+        if name == "none":
+            return cls(num=0)
+        found = re.fullmatch(r"(\d+(?:\.\d*)?)_(\d+)", name)
+        if not found or int(found[2]) == 0:
+            raise InvError(
+                f"model.embed={name!r}; want a base and a number of frequencies as '1.25_40', or "
+                "'none'"
+            )
+        return cls(float(found[1]), int(found[2]))
+
+    @property
+    def name(self) -> str:
+        """The name that makes it."""
+        return f"{self.base:g}_{self.num}" if self.num else "none"
+
+    @property
+    def features(self) -> int:
+        """How many features it makes."""
+        return 2 * self.num or 1
+
+    def encode(self, times: Float[Array, "*b"]) -> Float[Array, "*b {self.features}"]:
+        """`sin((t * base^i) * pi)`, then cos, for each i from 0, in float32.
+
+        The order of the products counts: the last of 80 frequencies is 1e8, so the angle has no
+        digits to spare and another order makes other numbers. The barrier keeps XLA from
+        multiplying both constants first.
+        """
+        if not self.num:
+            return times[..., None]
+        frequencies = np.asarray([self.base**i for i in range(self.num)], np.float32)
+        frequencies = frequencies.reshape((1,) * times.ndim + (self.num,))
+        turns = lax.optimization_barrier(times[..., None] * frequencies)
+        angles = turns * np.float32(np.pi)
+        waves_ = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+        return waves_.reshape(*times.shape, self.features)

@@ -17,7 +17,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from inv_jax import params as params_lib
 from inv_jax.models import linear
@@ -25,7 +25,7 @@ from inv_jax.models import waves as waves_lib
 from inv_jax.models.base import Model
 from inv_jax.models.encodings import Encoding
 from inv_jax.models.work import Map, Network, Work
-from inv_jax.types import Cameras, InvError, Params, Predictions, Rendering
+from inv_jax.types import Cameras, InvError, Params, Places, Predictions, Rendering
 
 NETWORK = "image"
 ACTIVATIONS = ("relu", "siren")
@@ -99,18 +99,16 @@ class ImageMlp(Model):
         """
         return _init(self, key)
 
-    def inputs(
-        self,
-        cameras: Cameras,
-        cams: Int[Array, "*b"],
-        cols: Int[Array, "*b"],
-        rows: Int[Array, "*b"],
-    ) -> Float[Array, "*b 2"]:
+    @property
+    def roles(self) -> params_lib.Roles:
+        """See `Model.roles`."""
+        return params_lib.Roles(own=(params_lib.STRUCTURE,), shared=(params_lib.COLOR,))
+
+    def inputs(self, cameras: Cameras, places: Places) -> Float[Array, "*b 2"]:
         """The pixels' coordinates (y, x) in [0, 1], both ends included; cameras look alike."""
-        del cams
         y, x = (
-            places.astype(jnp.float32) / max(size - 1, 1)
-            for places, size in ((rows, cameras.height), (cols, cameras.width))
+            pixels.astype(jnp.float32) / max(size - 1, 1)
+            for pixels, size in ((places.rows, cameras.height), (places.cols, cameras.width))
         )
         return jnp.stack([y, x], axis=-1)
 
@@ -160,10 +158,16 @@ class ImageMlp(Model):
             kept=kept,
             kept_bytes=kept_bytes,
         )
-        return Work(networks=(network,), ray_floats=_RAY_FLOATS)
+        return Work(networks=(network,), row_floats=_RAY_FLOATS)
 
-    def check_cameras(self, num_cams: int) -> None:
-        """See `Model.check_cameras`: it is a picture of one camera."""
+    def check_views(self, cameras: Cameras, num_frames: int) -> None:
+        """See `Model.check_views`: it is one picture of one camera."""
+        if num_frames != 1:
+            raise InvError(
+                f"train.segment_frames={num_frames}: model.name=image is a picture of one frame; "
+                "set train.segment_frames=1"
+            )
+        num_cams = cameras.num_cams
         if num_cams != 1:
             raise InvError(
                 f"model.name=image shows what one camera sees, and {num_cams} would be trained on; "

@@ -5,15 +5,16 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from inv_jax import params as params_lib
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.models import nerf_work
 from inv_jax.models.base import Model
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.work import Work
 from inv_jax.render import composite, intervals
-from inv_jax.types import Cameras, InvError, Params, Predictions, Rays, Rendering
+from inv_jax.types import Cameras, InvError, Params, Places, Predictions, Rays, Rendering
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +57,14 @@ class Nerf(Model):
             "fine": self.mlp.init(key_fine, positions, viewdirs)["params"],
         }
 
-    def inputs(
-        self,
-        cameras: Cameras,
-        cams: Int[Array, "*b"],
-        cols: Int[Array, "*b"],
-        rows: Int[Array, "*b"],
-    ) -> Rays:
+    @property
+    def roles(self) -> params_lib.Roles:
+        """See `Model.roles`."""
+        return params_lib.Roles(own=(params_lib.STRUCTURE,), shared=(params_lib.COLOR,))
+
+    def inputs(self, cameras: Cameras, places: Places) -> Rays:
         """The pixels' rays; see `Model.inputs`."""
-        return cameras_lib.cast_rays(cameras, cams, cols, rows)
+        return cameras_lib.cast_rays(cameras, places.cams, places.cols, places.rows)
 
     def predict(
         self, params: Params, inputs: Rays, *, keys: Key[Array, "*b"] | None = None

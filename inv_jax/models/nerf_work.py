@@ -27,7 +27,7 @@ def work(
         for points, is_fine in zip(samples, (False, True), strict=True)
         for roles in fields
     ]
-    return Work(networks=tuple(networks), ray_floats=_RAY_FLOATS)
+    return Work(networks=tuple(networks), row_floats=_RAY_FLOATS)
 
 
 def _network(mlp: NerfMlp, points: int, roles: tuple[str, ...], *, has_color: bool) -> Network:

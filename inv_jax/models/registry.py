@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from inv_jax.models.base import Model
-from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves
+from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves, TimeWaves
 from inv_jax.models.image_mlp import ImageMlp
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
+from inv_jax.models.nerv import Nerv
 from inv_jax.models.split import SplitNerf
 from inv_jax.types import InvError
 
@@ -17,7 +18,7 @@ SPLIT = "split"  # the model of two fields, whose plans are its own
 
 
 def make(settings: Settings) -> Model:
-    """The model of some settings (`configs/base.py`, `model`); it takes what it uses.
+    """The model of some settings (`inv_jax/settings`, `model`); it takes what it uses.
 
     Raises:
       InvError: If there is no such model, or a setting cannot be right.
@@ -71,6 +72,28 @@ def _image(settings: Settings) -> ImageMlp:
     )
 
 
+def _nerv(settings: Settings) -> Nerv:
+    s = settings
+    return Nerv(
+        TimeWaves.of(s["embed"]),
+        stem_width=s["stem_width"],
+        stem_layers=s["stem_layers"],
+        grid=tuple(s["grid"]),
+        channels=s["channels"],
+        strides=tuple(s["strides"]),
+        expansion=s["expansion"],
+        reduction=s["reduction"],
+        lower_width=s["lower_width"],
+        num_blocks=s["num_blocks"],
+        upsampling=s["upsampling"],
+        activation=s["activation"],
+        norm=s["norm"],
+        single_res=s["single_res"],
+        sigmoid=s["sigmoid"],
+        precision=s["precision"],
+    )
+
+
 def _encoding(settings: Settings) -> Encoding:
     s = settings
     made: dict[str, Callable[[], Encoding]] = {
@@ -89,4 +112,5 @@ MODELS: Mapping[str, Callable[[Settings], Model]] = {
     "nerf": _nerf,
     SPLIT: _split,
     "image": _image,
+    "nerv": _nerv,
 }

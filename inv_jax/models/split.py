@@ -51,6 +51,12 @@ class SplitNerf(Nerf):
         """Fresh params of both fields."""
         return _both_fields(super().init, key)
 
+    @property
+    def roles(self) -> params_lib.Roles:
+        """See `Model.roles`; those of the static field are shared, too."""
+        plain = super().roles
+        return dataclasses.replace(plain, shared=(*plain.shared, *params_lib.STATIC_ROLES))
+
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`: of a step that renders both fields."""
         samples = self.coarse_samples, self.coarse_samples + self.fine_samples
@@ -111,6 +117,12 @@ class _StaticField(Nerf):
     def init(self, key: PRNGKeyArray) -> Params:
         """The same params as of the whole model."""
         return _both_fields(super().init, key)
+
+    @property
+    def roles(self) -> params_lib.Roles:
+        """The roles of the whole model."""
+        plain = super().roles
+        return dataclasses.replace(plain, shared=(*plain.shared, *params_lib.STATIC_ROLES))
 
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`; the roles are those of the whole model."""

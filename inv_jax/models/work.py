@@ -1,6 +1,6 @@
-"""What a model computes for a ray, as numbers: operations, memory and passes are counted from it.
+"""What a model computes for a row, as numbers: operations, memory and passes are counted from it.
 
-A network sees `points` of each ray. Its `maps` are the linear maps that these meet; whatever is
+A network sees `points` of each row. Its `maps` are the linear maps that these meet; whatever is
 done element by element (encodings, waves, compositing) is told as operations and values a point.
 """
 
@@ -38,7 +38,7 @@ class Network:
     """What one network does.
 
     Attributes:
-      points: That it sees of a ray.
+      points: That it sees of a row: samples of a ray, pixels of a picture.
       maps: Its linear maps, in order.
       encoded: Features of a point's encoding.
       point_flops: Of a point, forward and (if anything trains) backward, beside the maps, their
@@ -60,18 +60,18 @@ class Network:
 
     @property
     def widest(self) -> int:
-        """Numbers of a ray in its largest array."""
-        return self.points * max(self.encoded, *(map_.fan_out for map_ in self.maps))
+        """Numbers of a row in its largest array."""
+        return max(self.points * self.encoded, *(m.rows * m.fan_out for m in self.maps))
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What a model does with a ray.
+    """What a model does with a row.
 
     Attributes:
       networks: In the order in which they run.
-      ray_floats: float32 values of a ray's inputs, written and read.
+      row_floats: float32 values of a row's inputs, written and read.
     """
 
     networks: tuple[Network, ...]
-    ray_floats: int
+    row_floats: int

@@ -11,9 +11,10 @@ import numpy as np
 from flax import struct
 
 from inv_jax.models.base import Model
+from inv_jax.sampling.rays import RAYS
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
-from inv_jax.types import Cameras, Params
+from inv_jax.types import Cameras, InvError, Params, Places
 
 MOVED = 0.05  # mean absolute difference of two images' colors where something moved
 
@@ -67,12 +68,22 @@ class Probe:
           devices: Who renders.
           cameras: All that pixels are of.
           rows_per_chunk: Pixels at once on a device; bounds the memory.
+
+        Raises:
+          InvError: If the model does not show pixels one by one.
         """
+        if model.rows is not RAYS:
+            raise InvError(
+                f"partition looks at single pixels, and this model shows {model.rows.name}s as a "
+                "whole; inv-jax swap and report show how its layers differ from clip to clip"
+            )
         self._devices, self._rows_per_chunk = devices, rows_per_chunk
         self._cameras = devices.replicate(cameras)
 
         def chunk(params: Params, cameras: Cameras, pixels: Pixels) -> jax.Array:
-            inputs = model.inputs(cameras, pixels.cams, pixels.cols, pixels.rows)
+            times = jnp.zeros(pixels.cams.shape, jnp.float32)
+            places = Places(cams=pixels.cams, times=times, cols=pixels.cols, rows=pixels.rows)
+            inputs = model.inputs(cameras, places)
             return jnp.clip(list(model.predict(params, inputs).values())[-1].rgb, 0.0, 1.0)
 
         self._chunk = devices.map(chunk)

@@ -23,8 +23,9 @@ from inv_jax.partition.findings import (
     Findings,
     Row,
 )
+from inv_jax.player.player import segments_of
 from inv_jax.train.refine import Refiner
-from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
+from inv_jax.types import Cameras, InvError, Params, Stopped, Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Study:
 
     def _between_frames(self) -> None:
         source, before = self._playback.source, None
-        for frame in source.frames():
+        for frame, *_ in segments_of(source):
             self._go_on()
             params = source.params(frame)
             if before is not None:
@@ -142,7 +143,7 @@ class Study:
             )
 
     def _trained(
-        self, params: Params, layers: Sequence[int], images: tuple[Frame, Cameras]
+        self, params: Params, layers: Sequence[int], images: tuple[Views, Cameras]
     ) -> Params:
         self._go_on()
         chosen = params_lib.mask(params, layers=layers)
@@ -207,7 +208,6 @@ class _Pair:
             whole, moved = psnrs[2 * place : 2 * place + 2]
             yield {"view": view, "cam": cam, "psnr": whole, "psnr_moved": moved}
 
-    def images(self, frame: int) -> tuple[Frame, Cameras]:
+    def images(self, frame: int) -> tuple[Views, Cameras]:
         """Images of the training cameras, and these."""
-        cams = np.array(self._playback.capture.train_cams)
-        return self._playback.capture.load(frame, cams), self._playback.rig.cameras.take(cams)
+        return self._playback.training_views(frame)

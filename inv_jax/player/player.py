@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from inv_jax.data.segments import time_in
 from inv_jax.player.paths import CameraPath
 from inv_jax.render.view import View, ViewRenderer
 from inv_jax.train.parallel import Devices
@@ -13,16 +14,25 @@ class FrameSource(Protocol):
     """Where stored frames come from: a run's `FrameStore`, or anything with the same calls."""
 
     def frames(self) -> list[int]:
-        """Numbers of the frames there are, in order."""
+        """Numbers of the frames that can be shown, in order."""
+        ...
+
+    def segment(self, frame: int) -> range:
+        """The frames that share a frame's params: itself alone, or those of its clip."""
         ...
 
     def params(self, frame: int) -> Params:
-        """All params of one frame."""
+        """All params of a frame's segment."""
         ...
 
     def color_id(self, frame: int) -> int:
-        """Names its color params: the frame in which they trained last."""
+        """Names its shared params: the frame in which they trained last."""
         ...
+
+
+def segments_of(source: FrameSource) -> list[range]:
+    """The segments of all frames, in order."""
+    return sorted({source.segment(frame) for frame in source.frames()}, key=lambda one: one[0])
 
 
 class FromMain:
@@ -35,6 +45,9 @@ class FromMain:
     def frames(self) -> list[int]:
         # Not `self._source.frames`: where the source is None, nobody calls it.
         return self._devices.from_main(lambda: self._source.frames())  # noqa: PLW0108
+
+    def segment(self, frame: int) -> range:
+        return self._devices.from_main(lambda: self._source.segment(frame))
 
     def params(self, frame: int) -> Params:
         return self._devices.from_main(lambda: self._source.params(frame))
@@ -49,7 +62,7 @@ class Player:
     def __init__(self, source: FrameSource, renderer: ViewRenderer):
         """Plays `source` with the model that `renderer` was made for."""
         self._source, self._renderer = source, renderer
-        self._placed: tuple[int, Any] | None = None
+        self._placed: tuple[range, Any] | None = None
 
     @property
     def frames(self) -> list[int]:
@@ -57,23 +70,26 @@ class Player:
 
     def view(self, frame: int, cameras: Cameras, cam: int) -> View:
         """Renders a frame from one of the given cameras."""
-        if self._placed is None or self._placed[0] != frame:
-            self._placed = frame, self._renderer.params(self._source.params(frame))
-        return self._renderer.render(self._placed[1], cameras, cam)
+        if self._placed is None or frame not in self._placed[0]:
+            segment = self._source.segment(frame)
+            self._placed = segment, self._renderer.params(self._source.params(frame))
+        segment, placed = self._placed
+        return self._renderer.render(placed, cameras, cam, time_in(segment, frame))
 
     def look(
         self,
         params: Params,
         cameras: Cameras,
         cam: int,
+        time: float = 0.0,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> View:
-        """Renders any params from one of the given cameras.
+        """Renders any params from one of the given cameras, at a time of their segment.
 
         Raises:
           Stopped: If `should_stop`, which is asked between parts of the picture, said so.
         """
-        return self._renderer.render(self._renderer.params(params), cameras, cam, should_stop)
+        return self._renderer.render(self._renderer.params(params), cameras, cam, time, should_stop)
 
     def along(self, path: CameraPath) -> Iterator[View]:
         """The pictures of a path, one after another."""

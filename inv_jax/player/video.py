@@ -1,4 +1,4 @@
-"""Pictures over time to a video file: H.264 in .mp4, or an animated .gif."""
+"""Pictures over time to a video file: H.264 in .mp4, an animated .gif, or a folder of PNGs."""
 
 import contextlib
 import fractions
@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from jaxtyping import UInt8
+from PIL import Image
 
 from inv_jax.data import files
 from inv_jax.types import InvError
@@ -26,7 +27,8 @@ class VideoWriter:
     MP4 is H.264, 4:2:0, in BT.709 colors, playable from its first bytes on; odd heights and
     widths get one more row or column that repeats the last, since 4:2:0 needs even ones. A GIF
     has 256 colors for each frame and plays for ever; its frames last whole hundredths of a second,
-    at 30 frames/s 0.03, 0.03 and 0.04 in turn, and at least two.
+    at 30 frames/s 0.03, 0.03 and 0.04 in turn, and at least two. A folder has 0001.png, ..., which
+    lose nothing.
 
     A context manager: the file appears when the block ends well, and not at all if it raises.
     """
@@ -35,20 +37,26 @@ class VideoWriter:
         """Makes nothing on disk yet.
 
         Args:
-          path: Where to; its suffix, .mp4 or .gif, says what. The folder is made if it is missing.
+          path: Where to; its suffix, .mp4 or .gif, says what, none a folder that is not there or
+            empty. The folder that it is in is made if it is missing.
           fps: Frames per second.
 
         Raises:
           InvError: If the suffix or `fps` does not serve.
         """
-        if path.suffix.lower() not in (".mp4", ".gif"):
-            raise InvError(f"{path}: cannot write {path.suffix!r} videos; name it .mp4 or .gif")
+        if path.suffix.lower() not in _ENCODERS:
+            raise InvError(
+                f"{path}: cannot write {path.suffix!r} videos; name it .mp4 or .gif, or without a "
+                "suffix, for a folder of pictures"
+            )
+        if path.is_dir() and any(path.iterdir()):
+            raise InvError(f"{path} is a folder with something in it; choose another name")
         if not 0 < fps <= 1000:
             raise InvError(f"{path}: {fps} frames per second; expected more than 0, at most 1000")
         self.path, self.count = path, 0
         self._fps = fps
         self._shape: tuple[int, ...] = ()
-        self._encoder: _Mp4 | _Gif
+        self._encoder: _Mp4 | _Gif | _Pngs
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "VideoWriter":
@@ -78,11 +86,11 @@ class VideoWriter:
         temporary = self._open.enter_context(files.replacing(self.path))
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.touch()
+            temporary.touch() if self.path.suffix else temporary.mkdir()
         except OSError as error:
             reason = f"{self.path}: cannot be written ({error.strerror}); choose another folder"
             raise InvError(reason) from error
-        kind = _Mp4 if self.path.suffix.lower() == ".mp4" else _Gif
+        kind = _ENCODERS[self.path.suffix.lower()]
         # Whole rates and those of television, 30000/1001, are exact below this denominator.
         rate = fractions.Fraction(self._fps).limit_denominator(1001)
         self._shape = shape
@@ -181,6 +189,27 @@ class _Gif:
 
     def close(self) -> None:
         self._container.close()
+
+
+class _Pngs:
+    """A folder of pictures, numbered from 1."""
+
+    def __init__(self, path: pathlib.Path, shape: tuple[int, ...], rate: fractions.Fraction):
+        del shape, rate
+        self._path, self._count = path, 0
+
+    def push(self, picture: Picture) -> None:
+        self._count += 1
+        Image.fromarray(picture).save(self._path / f"{self._count:04d}.png")
+
+    def finish(self) -> None:
+        """Every picture is whole."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+_ENCODERS = {".mp4": _Mp4, ".gif": _Gif, "": _Pngs}
 
 
 def write_video(path: pathlib.Path, frames: Iterable[Picture], fps: float) -> int:

@@ -1,4 +1,4 @@
-"""Whole images from a model: all devices, chunk by chunk, one compile per image size."""
+"""Whole views from a model: all devices, chunk by chunk of its rows, one compile per size."""
 
 import time
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import numpy as np
 from flax import struct
 
 from inv_jax.models.base import Model
+from inv_jax.sampling.rows import Rows
 from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, Params, Rendering, Stopped
@@ -54,20 +55,23 @@ class PendingView:
         placed: Params,
         cameras: Cameras,
         cam: int,
+        time: float,
+        rows: Rows,
         rows_per_chunk: int,
     ):
         """See `ViewRenderer.start`."""
         self._chunk, self._devices, self._placed = chunk, devices, placed
-        self._shape = (cameras.height, cameras.width)
-        num_pixels = cameras.height * cameras.width
+        self._shape, self._rows = (cameras.height, cameras.width), rows
+        num_rows = rows.in_view(*self._shape)
         # Equal chunks, no larger than needed: a small image is not padded to a large chunk.
-        per_round = min(rows_per_chunk, -(-num_pixels // devices.count))
-        self.chunks_left = -(-num_pixels // (per_round * devices.count))
-        pixels = np.minimum(
-            np.arange(self.chunks_left * per_round * devices.count, dtype=np.int32), num_pixels - 1
+        per_round = min(rows_per_chunk, -(-num_rows // devices.count))
+        self.chunks_left = -(-num_rows // (per_round * devices.count))
+        indices = np.minimum(
+            np.arange(self.chunks_left * per_round * devices.count, dtype=np.int32), num_rows - 1
         ).reshape(self.chunks_left, devices.count, per_round)
-        self._pixels = pixels[:, devices.local_places]
-        self._where = devices.replicate((cameras.take(np.array([cam])), np.int32(0)))
+        self._indices = indices[:, devices.local_places]
+        where = cameras.take(np.array([cam])), np.int32(0), np.float32(time)
+        self._where = devices.replicate(where)
         self._parts: list[View] = []
         self.seconds = 0.0
 
@@ -76,21 +80,19 @@ class PendingView:
         start = time.perf_counter()
         with parallel.out_of_memory_as_error("eval.rows_per_chunk"):
             for _ in range(min(chunks, self.chunks_left)):
-                part = self._chunk(self._placed, *self._where, self._pixels[len(self._parts)])
+                part = self._chunk(self._placed, *self._where, self._indices[len(self._parts)])
                 self._parts.append(jax.tree.map(np.asarray, part))
                 self.chunks_left -= 1
         self.seconds += time.perf_counter() - start
 
     def view(self) -> View:
         """The image, when all chunks are there; all processes get it whole."""
-        height, width = self._shape
         local = jax.tree.map(lambda *xs: np.stack(xs, axis=1), *self._parts)
-        everyones = self._devices.gather(local)  # (devices, chunks, rays, ...)
+        everyones = self._devices.gather(local)  # (devices, chunks, rows, ...)
 
         def image(x: np.ndarray) -> np.ndarray:
             in_order = np.moveaxis(x, 0, 1)
-            flat = in_order.reshape(-1, *x.shape[3:])[: height * width]
-            return flat.reshape(height, width, *x.shape[3:])
+            return self._rows.image(in_order.reshape(-1, *x.shape[3:]), *self._shape)
 
         return jax.tree.map(image, everyones)
 
@@ -104,14 +106,16 @@ class ViewRenderer:
         Args:
           model: What is rendered.
           devices: Who renders; each takes its share of a chunk.
-          rows_per_chunk: Rays at once on a device; bounds the memory.
+          rows_per_chunk: Rows at once on a device; bounds the memory.
         """
-        self._devices = devices
+        self._devices, self._rows = devices, model.rows
         self._rows_per_chunk = rows_per_chunk
 
-        def chunk(params: Params, cameras: Cameras, cam: jax.Array, pixels: jax.Array) -> View:
-            rows, cols = pixels // cameras.width, pixels % cameras.width
-            inputs = model.inputs(cameras, jnp.full_like(pixels, cam), cols, rows)
+        def chunk(
+            params: Params, cameras: Cameras, cam: jax.Array, time: jax.Array, indices: jax.Array
+        ) -> View:
+            places = model.rows.places(cameras, cam, time, indices)
+            inputs = model.inputs(cameras, places)
             return View.of(list(model.predict(params, inputs).values())[-1])
 
         self._chunk = devices.map(chunk)
@@ -120,21 +124,26 @@ class ViewRenderer:
         """Places params on the devices, once for several images."""
         return self._devices.replicate(params)
 
-    def start(self, placed: Params, cameras: Cameras, cam: int) -> PendingView:
+    def start(self, placed: Params, cameras: Cameras, cam: int, time: float = 0.0) -> PendingView:
         """Begins an image, of which nothing is rendered yet.
 
         Args:
           placed: Params as `self.params` returns them.
           cameras: Any cameras.
           cam: Which of them.
+          time: When, as a part of the segment that the params are of, in [0, 1).
         """
-        return PendingView(self._chunk, self._devices, placed, cameras, cam, self._rows_per_chunk)
+        return PendingView(
+            *(self._chunk, self._devices, placed, cameras, cam, time),
+            *(self._rows, self._rows_per_chunk),
+        )
 
     def render(
         self,
         placed: Params,
         cameras: Cameras,
         cam: int,
+        time: float = 0.0,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> View:
         """Renders one image; arguments as of `start`.
@@ -143,12 +152,13 @@ class ViewRenderer:
           placed: Params.
           cameras: Any cameras.
           cam: Which of them.
+          time: When.
           should_stop: Asked before each chunk; of several processes, all must say the same.
 
         Raises:
           Stopped: If it said so.
         """
-        pending = self.start(placed, cameras, cam)
+        pending = self.start(placed, cameras, cam, time)
         while pending.chunks_left:
             if should_stop():
                 raise Stopped("stopped while rendering; the same command goes on")

@@ -39,15 +39,18 @@ def scale(found: Sequence[Change]) -> tuple[float, float]:
 def over_frames(run: Run, frames: list[int]) -> list[Change]:
     """The change between frames that follow each other, by network; none if there are no two.
 
+    Of frames that share their params, as those of a clip do, the first one stands for all.
+
     Of a coarse and a fine network the fine one is shown.
 
     Raises:
       InvError: If a frame cannot be read.
     """
-    if len(frames) < 2:
-        return []
     moved = []
     with run.source() as source:
+        frames = [n for at, n in enumerate(frames) if not at or n == source.segment(n)[0]]
+        if len(frames) < 2:
+            return []
         before = source.params(frames[0])
         rows = params_lib.layer_table(before)
         for frame in frames[1:]:

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from inv_jax import params as params_lib
 from inv_jax.assembly import record
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import bitstream
@@ -27,7 +26,7 @@ class Run:
       path: The folder or the file.
       name: What the page calls it; names of one page differ.
       number: Its place among the runs of the page, which gives it its color.
-      config: Its settings (`configs/base.py`); of a video, its codec's are those it has.
+      config: Its settings (`inv_jax/settings`); of a video, its codec's are those it has.
       capture: Fingerprint of the capture it was trained on.
       provenance: Versions and device, by name.
       rows: Its journal, by frame; a video has none.
@@ -118,11 +117,13 @@ def _read_workdir(path: pathlib.Path, name: str, number: int) -> Run:
     store = FrameStore(path)
     try:
         frames = store.frames()
-        for frame in frames:
-            frame_bytes[frame] = store.role_bytes(frame, params_lib.STRUCTURE)
-            color = sum(store.role_bytes(frame, role) for role in params_lib.SHARED)
+        for segment in store.segments():
+            each, rest = divmod(store.own_bytes(segment[0]), len(segment))
+            for place, frame in enumerate(segment):
+                frame_bytes[frame] = each + (place < rest)
+            color = store.shared_bytes(segment[0])
             if color:
-                color_bytes[frame] = color
+                color_bytes[segment[0]] = color
     finally:
         store.close()
     for frame, row in rows.items():
@@ -176,7 +177,9 @@ def _read_video(path: pathlib.Path, name: str, number: int) -> Run:
             frames=frames,
             frame_bytes=frame_bytes,
             color_bytes=color_bytes,
-            bits_per_param=bits_per_param(sum(frame_bytes.values()), header.layout, len(frames)),
+            bits_per_param=bits_per_param(
+                *(sum(frame_bytes.values()), header.layout, len(video.segments()))
+            ),
             state=state if video.is_closed or damages else "still being written",
         )
 

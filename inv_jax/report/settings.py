@@ -25,7 +25,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def effective(run: Run) -> dict[str, Any]:
-    """The fields that had an effect: those of a part that was not in use are left out."""
+    """The fields that had an effect: those of what was not in use are left out."""
     fields = flatten(run.config)
     unused: list[str] = []
     if fields.get("data.layout") != "procedural":
@@ -42,6 +42,8 @@ def effective(run: Run) -> dict[str, Any]:
             unused.append("train.steps")
     elif not has_all_steps(run):  # then no frame knows which was the first
         unused += ["train.warmup_steps", "train.freeze_frame", "train.reset_optimizer"]
+    if fields.get("train.epochs"):
+        unused += ["train.steps", "train.warmup_steps"]  # which follow from them
     if not fields.get("train.init_from"):
         unused.append("train.init_")
     return {name: value for name, value in fields.items() if not name.startswith(tuple(unused))}
@@ -105,6 +107,11 @@ def plan(run: Run) -> str:
     if has_all_steps(run):
         return "from scratch, each frame with all steps so far"
     kind, steps = "from scratch" if is_scratch(run) else "incremental", steps_a_frame(run)
+    train = run.config.get("train", {})
+    if epochs := train.get("epochs"):
+        length = train.get("segment_frames", 1)
+        what = {0: "one clip", 1: kind}.get(length, f"clips of {length:,} frames")
+        return f"{what}, {epochs:,} epochs"
     if never_freezes(run):
         kind = "incremental, never frozen"
     if _is_split(run):

@@ -19,7 +19,7 @@ from inv_jax.assembly.playback import Playback
 from inv_jax.eval import measures, pictures, report, sheets
 from inv_jax.report import style
 from inv_jax.train.refine import Refiner
-from inv_jax.types import Cameras, Frame, Params, Stopped
+from inv_jax.types import Cameras, Params, Stopped, Views
 
 BASE, RAW, REFINED, DONOR = "base", "raw", "refined", "donor"
 _LEAST_HEIGHT = 120  # of a picture on the page
@@ -115,9 +115,8 @@ class SwapSheet:
     def _truth(self, frame: int) -> Picture:
         return np.asarray(self._playback.capture.load(frame, (self._cam,)).images)[0]
 
-    def _images(self, frame: int) -> tuple[Frame, Cameras]:
-        cams = np.array(self._playback.capture.train_cams)
-        return self._playback.capture.load(frame, cams), self._playback.rig.cameras.take(cams)
+    def _images(self, frame: int) -> tuple[Views, Cameras]:
+        return self._playback.training_views(frame)
 
     def _panel(self, picture: Picture, caption: str) -> sheets.Panel:
         """What was seen last, with its PSNR."""
@@ -133,7 +132,9 @@ class SwapSheet:
         """Renders params, measures and writes the picture."""
         if self._playback.devices.agree(self._should_stop())[0]:
             raise Stopped("stopped; the pictures made so far are kept")
-        view = self._playback.player.look(params, self._playback.rig.cameras, self._cam)
+        view = self._playback.player.look(
+            params, self._playback.rig.cameras, self._cam, self._playback.time(donor)
+        )
         scores = measures.QUICK(view.rgb, truth)
         picture = pictures.to_uint8(view.rgb)
         self.rows.append(

@@ -45,11 +45,12 @@ class Ahead:
         Args:
           feed: Where arrivals come from; only the thread uses it until `close`.
           clock: The player's.
-          seconds: Frames of so much time are in memory at most; fewer, if they are large.
+          seconds: Frames of so much time are in memory at most; fewer, if their params are large.
           should_stop: Asked by the player's thread while it waits.
         """
         rate, size = feed.header.frame_rate, 4 * feed.header.layout.size
-        self._most = max(2, min(round(seconds * rate), _MOST_BYTES // size))
+        self._most, self._most_sets = max(2, round(seconds * rate)), max(2, _MOST_BYTES // size)
+        self._set_frames = feed.header.segment_frames
         self._feed, self._clock, self._rate = feed, clock, rate
         self._should_stop = should_stop
         self._queue: collections.deque[Taken] = collections.deque()
@@ -79,9 +80,11 @@ class Ahead:
 
     def wait_until_buffered(self, seconds: float) -> float:
         """Waits for frames of so much time, or as many as there can be; when that was."""
-        wanted = min(self._most, seconds * self._rate)
+        wanted = seconds * self._rate
         with self._changed:
-            self._wait_for(lambda: len(self._queue) >= wanted or self._done or self._is_idle)
+            self._wait_for(
+                lambda: len(self._queue) >= wanted or self._is_full() or self._done or self._is_idle
+            )
         return time.monotonic()
 
     def _wait_for(self, is_so: Callable[[], bool]) -> None:
@@ -105,7 +108,12 @@ class Ahead:
         return self._clock.left(self._end)
 
     def full(self) -> float:
-        return self._most / self._rate
+        return min(self._most, self._most_sets * self._set_frames) / self._rate
+
+    def _is_full(self) -> bool:
+        """Whether no more frames, or no more sets of params, are to be in memory."""
+        sets = {id(taken.arrival.params) for taken in self._queue}
+        return len(self._queue) >= self._most or len(sets) >= self._most_sets
 
     def wait_for_more(self, seconds: float) -> None:
         with self._changed:
@@ -131,7 +139,7 @@ class Ahead:
     def _put(self, arrival: Arrival) -> None:
         at = time.monotonic()
         with self._changed:
-            self._changed.wait_for(lambda: len(self._queue) < self._most or self._closed)
+            self._changed.wait_for(lambda: not self._is_full() or self._closed)
             if self._closed:
                 raise Closed
             self._queue.append(Taken(arrival, at, self._was_idle))

@@ -40,13 +40,23 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Arrival:
-    """A frame, or frames that are lost."""
+    """A frame, or frames that are lost.
+
+    Attributes:
+      first: Its number, or that of the first one.
+      count: How many.
+      params: All of the frame's; None: lost.
+      level: Where it is from, if there are several.
+      reason: Of a loss.
+      alike: The frames that have the same params, the frame among them; empty: it alone.
+    """
 
     first: int
     count: int
-    params: Params | None  # None: lost
+    params: Params | None
     level: str = ""
-    reason: str = ""  # of a loss
+    reason: str = ""
+    alike: range = range(0)
 
     @classmethod
     def lost(cls, first: int, end: int, reason: str) -> "Arrival":
@@ -129,6 +139,10 @@ class Video(Protocol):
         """Numbers of the frames there are, in order."""
         ...
 
+    def segment(self, frame: int) -> range:
+        """The frames that have a frame's params."""
+        ...
+
     def params(self, frame: int) -> Params:
         """All params of a frame."""
         ...
@@ -166,6 +180,7 @@ class VideoFeed:
             raise InvError(f"--level={wanted.level}: a file has no levels, only what is published")
         self.header, self.traffic, self.notes = video.header, traffic, list[str]()
         self._video, self._wanted = video, wanted
+        self._decoded: tuple[range, Params] | None = None  # the segment that is being played
         self._probe, self._forget = probe, forget
         self._at = begin(wanted, [group[0].first for group in video.groups], video.frames())
 
@@ -189,7 +204,10 @@ class VideoFeed:
         if frame > self._at:
             yield Arrival.lost(self._at, frame, "the file has no such frames")
         try:
-            yield Arrival(frame, 1, self._params(frame))
+            alike = self._video.segment(frame)
+            if self._decoded is None or self._decoded[0] != alike:
+                self._decoded = alike, self._params(frame)
+            yield Arrival(frame, 1, self._decoded[1], alike=alike)
             self._at = frame + 1
         except (CorruptError, FetchError) as error:
             # Up to the next key, frames are differences from this one.

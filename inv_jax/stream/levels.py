@@ -27,6 +27,7 @@ def check_same_run(headers: Sequence[Header], names: Sequence[str]) -> None:
             ("model", headers[0].config.get("model"), header.config.get("model")),
             ("layers", headers[0].layout, header.layout),
             ("color layers", headers[0].color_layout, header.color_layout),
+            ("length of segments", headers[0].segment_frames, header.segment_frames),
         ):
             if there != here:
                 raise InvError(
@@ -142,9 +143,7 @@ def cuts(
     Yields:
       The frame behind each segment, as far as they are whole.
     """
-    common: set[int] = set.intersection(
-        *({entry.first + entry.count for entry in entries} for entries in levels)
-    )
+    common: set[int] = set.intersection(*({entry.end for entry in entries} for entries in levels))
     keys, last = common_keys(levels), max(common, default=0)
     for end in sorted(end for end in common if end > begin):
         is_last = is_end and end == last

@@ -13,7 +13,8 @@ it.
 The manifest is JSON:
 
     format       "inv-stream"
-    version      2; a reader refuses those it does not know; 1 is the same without CDIF parts
+    version      2; 3 if packets are segments of several frames with one set of params; a reader
+                 refuses those it does not know; 1 is the same as 2 without CDIF parts
     sha256       of the manifest's own text, with 64 zeros in this place
     sequence     grows with every change
     ended        true: nothing follows
@@ -49,7 +50,8 @@ from inv_jax.codec.base import CorruptError
 NAME = "manifest.json"
 SUFFIX = ".parts"
 FORMAT = "inv-stream"
-VERSION = 2
+VERSION = 3  # the newest
+FRAMES_VERSION = 2  # of videos whose frames have params of their own
 _OLDEST = 1  # version that is read
 MOST_BYTES = 1 << 24  # of a manifest
 
@@ -126,12 +128,13 @@ class Manifest:
     frame_rate: float
     levels: tuple[Level, ...]
     segments: tuple[Segment, ...]
+    version: int = FRAMES_VERSION
 
     def dump(self) -> bytes:
         """The text of `manifest.json`."""
         fields = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": self.version,
             "sha256": _NO_SUM,
             "sequence": self.sequence,
             "ended": self.ended,
@@ -154,7 +157,7 @@ def load(text: bytes) -> Manifest:
         if len(text) > MOST_BYTES:
             raise ValueError(f"it is longer than {MOST_BYTES} bytes")
         fields = _is(dict, json.loads(text))
-        _check_kind(fields)
+        version = _version(fields)
         _check_sum(text, fields["sha256"])
         levels = tuple(_level(row) for row in _rows(fields["levels"], 1, _MOST_LEVELS))
         if len({level.name for level in levels}) < len(levels):
@@ -166,6 +169,7 @@ def load(text: bytes) -> Manifest:
             frame_rate=_rate(fields["frame_rate"]),
             levels=levels,
             segments=_in_order([_segment(row, levels) for row in rows]),
+            version=version,
         )
     except CorruptError:
         raise
@@ -174,7 +178,7 @@ def load(text: bytes) -> Manifest:
         raise CorruptError(f"the manifest is damaged: {str(error)[:200]}") from error
 
 
-def _check_kind(fields: dict[str, Any]) -> None:
+def _version(fields: dict[str, Any]) -> int:
     if fields.get("format") != FORMAT:
         raise CorruptError("this JSON is not the manifest of a published neural video")
     version = _whole(fields["version"])
@@ -185,6 +189,7 @@ def _check_kind(fields: dict[str, Any]) -> None:
             if version > VERSION
             else f"this manifest has version {version}, which was never in use"
         )
+    return version
 
 
 def _check_sum(text: bytes, digest: Any) -> None:

@@ -125,12 +125,15 @@ class Publisher:
 
     def _write_manifest(self) -> None:
         self._sequence += 1
+        header = self._levels[0].video.header
+        has_segments = header.segment_frames > 1
         made = Manifest(
             sequence=self._sequence,
             ended=self.ended,
-            frame_rate=self._levels[0].video.header.frame_rate,
+            frame_rate=header.frame_rate,
             levels=tuple(self._described(place) for place in range(len(self._levels))),
             segments=tuple(self._segments),
+            version=manifest_lib.VERSION if has_segments else manifest_lib.FRAMES_VERSION,
         )
         with files.replacing(self._folder / manifest_lib.NAME) as temporary:
             temporary.write_bytes(made.dump())

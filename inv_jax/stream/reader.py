@@ -143,22 +143,22 @@ class LevelReader:
             if packet.first != at or color not in found:
                 raise CorruptError(f"frame {at} is not where the manifest says")
             packets.append((packet, found[color]))
-            at += packet.count
+            at = packet.end
         if at != segment.end or packets[0][0].is_key < segment.is_key:
             raise CorruptError(f"the segment of frame {segment.first} is another one")
         return Fetched(packets)
 
-    def decode(self, fetched: Fetched) -> Iterator[tuple[int, Params]]:
-        """The frames of a segment, by number.
+    def decode(self, fetched: Fetched) -> Iterator[tuple[range, Params]]:
+        """The frames of a segment, those that have one set of params together.
 
         Raises:
           CorruptError: If a packet cannot be decoded.
         """
         for packet, color in fetched.packets:
-            for frame, structure in sorted(self._decoder.decode(packet).items()):
-                yield frame, assemble(structure, color)
-        last = fetched.packets[-1][0]
-        self.next_frame = last.first + last.count
+            for frame, own in sorted(self._decoder.decode(packet).items()):
+                end = packet.end if packet.is_segment else frame + 1
+                yield range(frame, end), assemble(own, color)
+        self.next_frame = fetched.packets[-1][0].end
 
 
 def _parts(data: bytes, *kinds: bytes) -> list[tuple[bytes, bytes]]:

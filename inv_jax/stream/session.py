@@ -9,6 +9,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator
 
+from inv_jax.data.segments import time_in
 from inv_jax.stream.ahead import Ahead, Taken
 from inv_jax.stream.clock import Clock
 from inv_jax.stream.feed import Arrival, Feed
@@ -28,16 +29,23 @@ class Shown:
       frame: Whose time it is.
       params: What is shown: the frame, or the last one that came.
       source_frame: The number of the frame that is shown.
+      segment: The frames that have its params.
     """
 
     frame: int
     params: Params
     source_frame: int
+    segment: range
 
     @property
     def is_held(self) -> bool:
         """Whether the frame is lost, and an earlier one stands in."""
         return self.frame != self.source_frame
+
+    @property
+    def time(self) -> float:
+        """When the frame that is shown is, as a part of its segment."""
+        return time_in(self.segment, self.source_frame)
 
 
 class Session:
@@ -106,7 +114,8 @@ class Session:
         self._level = arrival.level
         self.report.played(frame, arrival.level)
         self._pace(frame)
-        self._last = Shown(frame, arrival.params, frame)
+        segment = arrival.alike or range(frame, frame + 1)
+        self._last = Shown(frame, arrival.params, frame, segment)
         return self._last
 
     def _held(self, arrival: Arrival) -> Iterator[Shown]:

@@ -1,4 +1,4 @@
-"""The workdir of a run, as a video: its stored frames, each of them a key."""
+"""The workdir of a run, as a video: its stored segments, each of them a key."""
 
 import dataclasses
 import pathlib
@@ -19,7 +19,7 @@ class _Key:
 
 
 class StoredRun:
-    """Stored frames of a run, also while it trains; a `feed.Video`.
+    """Stored segments of a run, also while it trains; a `feed.Video`.
 
     Attributes:
       header: What a file of its frames would say of itself.
@@ -36,7 +36,9 @@ class StoredRun:
         self._workdir, self._store = workdir, FrameStore(workdir)
         params = self._store.params(self.frames()[-1])
         self.header = make.header(
-            RawCodec(), params, config.to_dict(), rig, record.provenance(rig.fingerprint)
+            *(RawCodec(), params, playback.model.roles, config.to_dict(), rig),
+            record.provenance(rig.fingerprint),
+            segment_frames=max(map(len, self._store.segments())),
         )
         first, count = config.data.first_frame, config.data.num_frames
         self._last = first + count - 1 if count else np.inf
@@ -47,8 +49,12 @@ class StoredRun:
 
     @property
     def groups(self) -> list[list[_Key]]:
-        """Each frame is one of its own."""
-        return [[_Key(frame)] for frame in self.frames()]
+        """Each segment is one of its own."""
+        return [[_Key(segment[0])] for segment in self._store.segments()]
+
+    def segment(self, frame: int) -> range:
+        """The frames that have a frame's params."""
+        return self._store.segment(frame)
 
     @property
     def end(self) -> int:

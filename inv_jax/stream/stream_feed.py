@@ -72,10 +72,11 @@ class StreamFeed:
         for level in (self._current, *others):
             name = self._manifest.levels[level].name
             try:
-                for frame, params in self._decoded(level, segment):
-                    if frame >= self._at and not self._is_done():
-                        self._at = frame + 1
-                        yield Arrival(frame, 1, params, name)
+                for alike, params in self._decoded(level, segment):
+                    for frame in alike:
+                        if frame >= self._at and not self._is_done():
+                            self._at = frame + 1
+                            yield Arrival(frame, 1, params, name, alike=alike)
                 self._current = level
                 return
             except (CorruptError, FetchError) as error:
@@ -85,8 +86,11 @@ class StreamFeed:
         self._at = segment.end
         yield lost
 
-    def _decoded(self, level: int, segment: Segment) -> Iterator[tuple[int, Params]]:
-        """The segment's frames, and those before it that lead there from what is decoded."""
+    def _decoded(self, level: int, segment: Segment) -> Iterator[tuple[range, Params]]:
+        """The segment's frames, and those before it that lead there from what is decoded.
+
+        See `LevelReader.decode`.
+        """
         reader = self._reader(level)
         for part in self._chain(reader, segment):
             file = part.files[level]

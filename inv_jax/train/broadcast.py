@@ -1,7 +1,7 @@
-"""The neural video that a run writes while it trains, frame by frame."""
+"""The neural video that a run writes while it trains, segment by segment."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,17 @@ from absl import logging
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.writer import VideoWriter
+from inv_jax.data.segments import name_of
 from inv_jax.types import InvError, Params, Stopped
 
 
 class Broadcast:
-    """Sends the frames of a run into a file, of one process."""
+    """Sends the segments of a run into a file, of one process."""
 
     def __init__(
         self,
         open_writer: Callable[[int], VideoWriter],
+        shared_roles: Collection[str],
         *,
         goes_back: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
@@ -27,11 +29,13 @@ class Broadcast:
 
         Args:
           open_writer: Opens the file, to go on with it before the given frame.
+          shared_roles: Roles of what segments share; those that train make new colors.
           goes_back: Whether training goes on from what a receiver has, so that the stored frames
             are the file's.
           should_stop: Asked between frames that are made up for.
         """
         self._open_writer, self._goes_back = open_writer, goes_back
+        self._shared_roles = set(shared_roles)
         self._should_stop = should_stop
         self._writer: VideoWriter | None = None
         self._color: int | None = None  # frame in which the colors trained last
@@ -49,25 +53,25 @@ class Broadcast:
             training goes on from it, is not what the stored frames come from.
           Stopped: If asked to; the file goes on from there.
         """
-        stored = store.frames()
-        self._writer = self._open_writer(stored[-1] + 1 if stored else first_frame)
+        stored = store.segments()
+        self._writer = self._open_writer(stored[-1].stop if stored else first_frame)
         begin = first_frame if self._writer.next_frame is None else self._writer.next_frame
-        missing = [frame for frame in stored if frame >= begin]
+        missing = [frames for frames in stored if frames[0] >= begin]
         if self._goes_back and stored:
-            self._check_same(store, missing, stored[-1])
+            self._check_same(store, missing, stored[-1][0])
         if stored:
-            self._color = store.color_id(stored[-1])
-        for frame in missing:
+            self._color = store.color_id(stored[-1][0])
+        for frames in missing:
             if self._should_stop():
                 raise Stopped("stopped while encoding stored frames; the same command goes on")
-            logging.info("encoding frame %d, which was stored but not encoded", frame)
-            self._push(frame, store.params(frame), store.color_id(frame))
+            logging.info("encoding %s, which was stored but not encoded", name_of(frames))
+            self._push(frames, store.params(frames[0]), store.color_id(frames[0]))
 
-    def send(self, frame: int, params: Params, trained: tuple[str, ...]) -> None:
-        """Encodes a trained frame; it is in the file, or waits for its group."""
-        if set(params_lib.SHARED) & set(trained) or self._color is None:
-            self._color = frame
-        self._push(frame, params, self._color)
+    def send(self, frames: range, params: Params, trained: tuple[str, ...]) -> None:
+        """Encodes a trained segment; it is in the file, or waits for its group."""
+        if self._shared_roles & set(trained) or self._color is None:
+            self._color = frames[0]
+        self._push(frames, params, self._color)
 
     def decoded(self) -> Params:
         """What a receiver has of the frame sent last."""
@@ -88,20 +92,20 @@ class Broadcast:
         if self._writer is not None:
             self._writer.abandon()
 
-    def _push(self, frame: int, params: Params, color: int) -> None:
+    def _push(self, frames: range, params: Params, color: int) -> None:
         assert self._writer is not None, "begin before"
         start = time.perf_counter()
-        grown = self._writer.push(frame, params, color)
+        grown = self._writer.push(frames, params, color)
         seconds = round(time.perf_counter() - start, 3)
-        self._rows[frame] = {"video_bytes": grown, "encode_seconds": seconds}
+        self._rows[frames[0]] = {"video_bytes": grown, "encode_seconds": seconds}
 
-    def _check_same(self, store: FrameStore, missing: list[int], newest: int) -> None:
+    def _check_same(self, store: FrameStore, missing: list[range], newest: int) -> None:
         """Checks that the file is what training went on from."""
         advice = "restore it, or begin a new --workdir"
         if missing:
             raise InvError(
-                f"video.inv lacks frames {missing[0]} to {missing[-1]}, which this run went on "
-                f"from (codec.from_decoded); {advice}"
+                f"video.inv lacks frames {missing[0][0]} to {missing[-1][-1]}, which this run went "
+                f"on from (codec.from_decoded); {advice}"
             )
         assert self._writer is not None
         there = params_lib.flatten(self._writer.decoded())

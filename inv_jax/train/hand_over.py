@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from absl import logging
 
 from inv_jax import params as params_lib
 from inv_jax.data.capture import Capture
-from inv_jax.train.frame import FrameInTraining
+from inv_jax.data.prefetch import reader
+from inv_jax.data.segments import Segment
 from inv_jax.train.lanes import Lanes
 from inv_jax.train.parallel import Devices
 from inv_jax.train.recorder import Recorder
+from inv_jax.train.segment import SegmentInTraining
 from inv_jax.train.settings import Settings
 from inv_jax.train.step import Means, TrainState
 from inv_jax.types import Params
@@ -55,7 +56,7 @@ class HandOver:
     # Within a frame.
 
     def finite_means(
-        self, frames: Sequence[FrameInTraining], last_stored: int | None
+        self, frames: Sequence[SegmentInTraining], last_stored: int | None
     ) -> list[Means]:
         """Loss and error of all frames in training.
 
@@ -70,7 +71,7 @@ class HandOver:
             frame.check_finite(found, last_stored)
         return means
 
-    def save_within(self, frame: FrameInTraining) -> None:
+    def save_within(self, frame: SegmentInTraining) -> None:
         """Stores the state that a frame is in."""
         if frame.step == 0:
             return
@@ -83,13 +84,13 @@ class HandOver:
             frame.notes_within(state),
         )
 
-    def save_all_within(self, frames: Sequence[FrameInTraining]) -> None:
+    def save_all_within(self, frames: Sequence[SegmentInTraining]) -> None:
         """Stores the states that frames are in, and waits until they are on disk."""
         for frame in frames:
             self.save_within(frame)
         self.wait()
 
-    def is_shown_within(self, frame: FrameInTraining) -> bool:
+    def is_shown_within(self, frame: SegmentInTraining) -> bool:
         """Whether the images of this very step are there, from before the run was stopped."""
         if frame.step not in self._settings.images:
             return False
@@ -97,7 +98,7 @@ class HandOver:
             lambda: self._recorder.is_shown_within(frame.number, frame.step)
         )
 
-    def show_within(self, frame: FrameInTraining, should_stop: Callable[[], bool]) -> bool:
+    def show_within(self, frame: SegmentInTraining, should_stop: Callable[[], bool]) -> bool:
         """Makes the images that are due at this step, if any are.
 
         Args:
@@ -110,16 +111,14 @@ class HandOver:
         if frame.step not in self._settings.images:
             return True
         params = jax.device_get(self._lanes.one(frame.state).params)
-        cams = self._settings.image_cams
-        images = {self._recorder.evaluator.cam: frame.shown}
-        if cams:
-            loaded = self._capture.load(frame.number, cams).images
-            images = dict(zip(cams, np.asarray(loaded), strict=True))
-        return self._recorder.show_within(frame.number, frame.step, params, images, should_stop)
+        truths = {self._recorder.evaluator.cam: frame.prepared.truth}
+        if self._settings.image_cams:
+            truths = {cam: reader(self._capture, cam) for cam in self._settings.image_cams}
+        return self._recorder.show_within(frame.segment, frame.step, params, truths, should_stop)
 
     # At its end.
 
-    def store(self, frame: FrameInTraining) -> tuple[Params, Any, dict[str, Any]]:
+    def store(self, frame: SegmentInTraining) -> tuple[Params, Any, dict[str, Any]]:
         """Hands a trained frame over to be encoded and stored.
 
         Returns:
@@ -134,9 +133,9 @@ class HandOver:
             "device_memory_bytes": self._devices.peak_memory_bytes(),
             "host_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         }
-        params = self._send(frame.number, state.params, frame.phase.roles)
+        params = self._send(frame.segment, state.params, frame.phase.roles)
         self._recorder.save(
-            frame.number,
+            frame.segment,
             params,
             params_lib.flatten(state.opt_state),
             trained=frame.phase.roles,
@@ -144,22 +143,20 @@ class HandOver:
         )
         return params, state.opt_state, metadata
 
-    def _send(self, number: int, params: Params, trained: tuple[str, ...]) -> Params:
-        """Hands a frame over to be encoded; the params that training goes on from."""
+    def _send(self, segment: Segment, params: Params, trained: tuple[str, ...]) -> Params:
+        """Hands a segment over to be encoded; the params that training goes on from."""
         if not self._settings.from_decoded:
-            self._recorder.send(number, params, trained)
+            self._recorder.send(segment.frames, params, trained)
             return params
         return self._devices.from_main(
-            lambda: self._recorder.send_and_decode(number, params, trained)
+            lambda: self._recorder.send_and_decode(segment.frames, params, trained)
         )
 
-    def show_stored(self, number: int) -> None:
-        """Begins the view of a stored frame that a killed run did not get to."""
-        logging.info("evaluating frame %d, which was stored but not evaluated", number)
+    def show_stored(self, segment: Segment) -> None:
+        """Begins the views of a stored segment that a killed run did not get to."""
+        logging.info("evaluating %s, which was stored but not evaluated", segment.name)
         store, cam = self._recorder.store, self._recorder.evaluator.cam
         params, metadata = self._devices.from_main(
-            lambda: (store.params(number), store.metadata(number))
+            lambda: (store.params(segment.number), store.notes(segment.number))
         )
-        metadata.pop("holds")
-        truth = np.asarray(self._capture.load(number, (cam,)).images)[0]
-        self._recorder.show(number, params, truth, metadata)
+        self._recorder.show(segment, params, reader(self._capture, cam), metadata)

@@ -7,11 +7,12 @@ from absl import logging
 
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
+from inv_jax.params import Roles
 from inv_jax.types import InvError, Params
 
 
 def from_run(
-    fresh: Params, workdir: pathlib.Path, *, frame: int, roles: Sequence[str]
+    fresh: Params, workdir: pathlib.Path, known: Roles, *, frame: int, roles: Sequence[str]
 ) -> tuple[Params, int]:
     """Params of another run in those of some roles, and random ones elsewhere.
 
@@ -20,6 +21,7 @@ def from_run(
     Args:
       fresh: The random params; they say which layer has which role.
       workdir: Of the other run.
+      known: The roles that the model has.
       frame: Which one of it; 0 for its newest.
       roles: What is taken of it; `fresh` need not have all of them, but one at least.
 
@@ -30,16 +32,11 @@ def from_run(
       InvError: If there is no such role or no such frame, or its layers have other shapes.
     """
     wanted = set(roles)
-    if not wanted or not wanted <= set(params_lib.ROLES):
-        raise InvError(
-            f"train.init_roles={tuple(roles)}: want one or more of "
-            f"{', '.join(params_lib.ROLES)}, to be taken from train.init_from"
-        )
     there = {params_lib.role_of(path) for path in params_lib.flatten(fresh)}
-    if not wanted & there:
+    if not wanted & there or not wanted <= set(known.all):
         raise InvError(
-            f"train.init_roles={tuple(roles)}: this model has none of them, but "
-            f"{', '.join(role for role in params_lib.ROLES if role in there)}"
+            f"train.init_roles={tuple(roles)}: want one or more of the model's, "
+            f"{', '.join(known.all)}, to be taken from train.init_from"
         )
     if there & set(params_lib.STATIC_ROLES) and not wanted & set(params_lib.STATIC_ROLES):
         logging.warning(

@@ -1,6 +1,6 @@
-"""How frames lie on the devices: one on all of them, or several side by side.
+"""How segments lie on the devices: one on all of them, or several side by side.
 
-Usually all devices share the rays of one frame's step. Frames that start from random params do
+Usually all devices share the rows of one segment's step. Frames that start from random params do
 not depend on each other, and may train at once instead: each in a lane of its own, which is all
 of one device or, vmapped, a part of it. A lane whose frame is done takes the next one, whatever
 the others are at; so frames of different lengths leave no lane waiting but at the video's end.
@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from inv_jax.train import parallel
-from inv_jax.train.frame import FrameInTraining
 from inv_jax.train.parallel import Devices
-from inv_jax.train.plan import SCRATCH, Plan
+from inv_jax.train.plan import SCRATCH, Edit, Plan
+from inv_jax.train.segment import SegmentInTraining
 from inv_jax.train.step import Stepper, TrainState
-from inv_jax.types import Cameras, Frame, InvError
+from inv_jax.types import Cameras, InvError, Views
 
 _PIXELS = "the pixels: raise data.factor or hold out cameras"
 
@@ -35,20 +35,40 @@ class Lanes(abc.ABC):
     num_frames: int
 
     @abc.abstractmethod
-    def place(self, frame: Frame) -> Any:
-        """Sends a frame's pixels to where it will train."""
+    def place(self, frame: Views) -> Any:
+        """Sends a frame's views to where it will train."""
 
     @abc.abstractmethod
     def begin(self, number: int, state: TrainState) -> Any:
         """Sends the state there that the frame of this number starts from."""
 
+    def run(self, frames: Sequence[SegmentInTraining], num_steps: int) -> None:
+        """Takes so many steps of each of the frames, in one dispatch; their states are replaced.
+
+        What the plan does to params in front of these steps is done first; not where there are no
+        steps, so that a state is not edited twice.
+        """
+        for frame in frames:
+            if num_steps and (edits := frame.edits()):
+                self._edit(frame, edits)
+        self._run_all(frames, num_steps)
+
     @abc.abstractmethod
-    def run(self, frames: Sequence[FrameInTraining], num_steps: int) -> None:
-        """Takes so many steps of each of the frames, in one dispatch; their states are replaced."""
+    def _run_all(self, frames: Sequence[SegmentInTraining], num_steps: int) -> None:
+        """See `run`."""
 
     @abc.abstractmethod
     def one(self, placed: Any) -> Any:
         """Arrays of a frame that are placed, or a part of them, as arrays of one device."""
+
+    def _edit(self, frame: SegmentInTraining, edits: Sequence[Edit]) -> None:
+        """Does the edits to a frame's params, on the host; its state is replaced."""
+        state: TrainState = jax.device_get(self.one(frame.state))
+        trainable, (is_free, inner) = state.trainable, state.opt_state
+        for edit in edits:
+            trainable, is_free = edit(trainable, is_free)
+        state = state.replace(trainable=trainable, opt_state=type(state.opt_state)(is_free, inner))
+        frame.state = self.begin(frame.number, state)
 
 
 def frames_per_device(wanted: int, plan: Plan, devices: Devices) -> int:
@@ -98,7 +118,7 @@ class SharedLane(Lanes):
         self._devices, self._cameras = devices, devices.replicate(cameras)
         self._run = devices.map(stepper.run, donate=(0,))
 
-    def place(self, frame: Frame) -> Any:
+    def place(self, frame: Views) -> Any:
         """See `Lanes.place`."""
         with parallel.out_of_memory_as_error(_PIXELS):
             return self._devices.replicate(frame)
@@ -108,12 +128,12 @@ class SharedLane(Lanes):
         del number
         return self._devices.replicate(state)
 
-    def run(self, frames: Sequence[FrameInTraining], num_steps: int) -> None:
+    def _run_all(self, frames: Sequence[SegmentInTraining], num_steps: int) -> None:
         """See `Lanes.run`."""
         (frame,) = frames
         counts = self._devices.replicate(np.int32(num_steps))
         with parallel.out_of_memory_as_error("train.rows_per_pass or train.rows_per_step"):
-            state = self._run(frame.state, frame.pixels, self._cameras, counts)
+            state = self._run(frame.state, frame.prepared.on_device, self._cameras, counts)
             frame.state = jax.block_until_ready(state)
 
     def one(self, placed: Any) -> Any:
@@ -143,11 +163,11 @@ class OwnLanes(Lanes):
         self.num_frames, self._frames = num_frames, frames
         self._devices, self._cameras = devices, devices.replicate(cameras)
         self._per_device = num_frames // devices.count
-        self._idle: dict[int, tuple[Any, Any]] = {}  # by lane, a state and pixels
+        self._idle: dict[int, tuple[Any, Any]] = {}  # by lane, a state and views
 
         def run(
             states: tuple[TrainState, ...],
-            frames: tuple[Frame, ...],
+            frames: tuple[Views, ...],
             cameras: Cameras,
             counts: tuple[jax.Array, ...],
         ) -> tuple[TrainState, ...]:
@@ -161,7 +181,7 @@ class OwnLanes(Lanes):
 
         self._run = devices.map(run, donate=(0,))
 
-    def place(self, frame: Frame) -> Any:
+    def place(self, frame: Views) -> Any:
         """See `Lanes.place`."""
         with parallel.out_of_memory_as_error(f"train.frames_at_once, or {_PIXELS}"):
             return self._devices.put(frame, self._device(self._lane(int(frame.index))))
@@ -170,7 +190,7 @@ class OwnLanes(Lanes):
         """See `Lanes.begin`."""
         return self._devices.put(state, self._device(self._lane(number)))
 
-    def run(self, frames: Sequence[FrameInTraining], num_steps: int) -> None:
+    def _run_all(self, frames: Sequence[SegmentInTraining], num_steps: int) -> None:
         """See `Lanes.run`."""
         training = {self._lane(frame.number): frame for frame in frames}
         for lane in range(self.num_frames):
@@ -180,15 +200,15 @@ class OwnLanes(Lanes):
                 self._idle[lane] = self._copies(frames[0], lane)
         placed = {lane: (*self._idle[lane], self._count(lane, 0)) for lane in self._idle}
         for lane, frame in training.items():
-            placed[lane] = frame.state, frame.pixels, self._count(lane, num_steps)
+            placed[lane] = frame.state, frame.prepared.on_device, self._count(lane, num_steps)
         # Lane by lane, each of all devices.
         rows = np.arange(self.num_frames).reshape(self._per_device, self._devices.count)
-        states, pixels, counts = (
+        states, views, counts = (
             tuple(self._devices.join([placed[lane][part] for lane in row]) for row in rows)
             for part in (0, 1, 2)
         )
         with parallel.out_of_memory_as_error("train.frames_at_once or train.rows_per_pass"):
-            trained = jax.block_until_ready(self._run(states, pixels, self._cameras, counts))
+            trained = jax.block_until_ready(self._run(states, views, self._cameras, counts))
         for row, state in zip(rows, trained, strict=True):
             for lane, part in zip(row, self._devices.parts(state), strict=True):
                 if lane in training:
@@ -200,9 +220,9 @@ class OwnLanes(Lanes):
         """See `Lanes.one`."""
         return jax.tree.map(lambda x: x[0], placed)
 
-    def _copies(self, frame: FrameInTraining, lane: int) -> tuple[Any, Any]:
+    def _copies(self, frame: SegmentInTraining, lane: int) -> tuple[Any, Any]:
         """Something to fill a lane with, of its own: states are donated."""
-        copied = jax.tree.map(lambda x: x.copy(), self.one((frame.state, frame.pixels)))
+        copied = jax.tree.map(lambda x: x.copy(), self.one((frame.state, frame.prepared.on_device)))
         return self._devices.put(copied, self._device(lane))
 
     def _count(self, lane: int, num_steps: int) -> Any:

@@ -1,10 +1,10 @@
-"""The loop that carries out a plan: frame by frame, resumable at any moment.
+"""The loop that carries out a plan: segment by segment, resumable at any moment.
 
-For each frame: params and optimizer state from where the plan says, steps in dispatches of about
-a second, a state within each frame now and then. What becomes of a trained frame is the recorder's
-business, and the next frame's images are there already: between frames devices hardly pause.
+For each segment: params and optimizer state from where the plan says, steps in dispatches of about
+a second, a state within each now and then. What becomes of a trained one is the recorder's
+business, and the next one's images are there already: between segments devices hardly pause.
 
-As many frames are in training as there are lanes (`lanes.py`), usually one. They begin and are
+As many are in training as there are lanes (`lanes.py`), usually one. They begin and are
 handed over in the order of the video, each at its own time.
 
 Several processes run this loop side by side. What they do next has to be the same, so it is
@@ -14,7 +14,7 @@ agreed before each dispatch: whether to stop, how many steps, how much of a pict
 import contextlib
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import jax
@@ -25,15 +25,16 @@ from absl import logging
 from inv_jax import params as params_lib
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
-from inv_jax.data.prefetch import Prepared, frames_ahead
+from inv_jax.data.prefetch import Prepared, segments_ahead
+from inv_jax.data.segments import Segment
 from inv_jax.models.base import Model
 from inv_jax.train import lanes, resume
-from inv_jax.train.frame import FrameInTraining, psnr, where
 from inv_jax.train.hand_over import HandOver
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import SCRATCH, Plan
 from inv_jax.train.progress import Progress
 from inv_jax.train.recorder import Recorder
+from inv_jax.train.segment import SegmentInTraining, psnr, where
 from inv_jax.train.settings import Settings
 from inv_jax.train.step import Stepper
 from inv_jax.train.tracer import Tracer
@@ -41,12 +42,13 @@ from inv_jax.types import InvError, Params, Stopped
 
 
 class Trainer:
-    """Trains the frames of a capture after a plan."""
+    """Trains the segments of a capture after a plan."""
 
     def __init__(
         self,
         *,
         capture: Capture,
+        segments: Sequence[Segment],
         model: Model,
         plan: Plan,
         stepper: Stepper,
@@ -62,22 +64,25 @@ class Trainer:
     ):
         """Takes parts that know nothing of each other; `assembly` makes them from a config.
 
-        `initial` are the params that the first frame starts from (unless its phase starts from
-        scratch), `should_stop` is asked between dispatches, `masks` say what moves, for plans that
-        ask, `trace_folder` gets a trace of some dispatches.
+        `segments` are the capture's, in order; `initial` the params that the first starts from
+        (unless its phase starts from scratch), `should_stop` is asked between dispatches, `masks`
+        say what moves, for plans that ask, `trace_folder` gets a trace of some dispatches.
         """
         self._capture, self._model, self._plan = capture, model, plan
+        self._segments = {segment.number: segment for segment in segments}
         self._stepper, self._devices, self._recorder = stepper, devices, recorder
         self._initial, self._workdir, self._settings = initial, workdir, settings
         self._should_stop, self._masks = should_stop, masks
         self._tracer = Tracer(trace_folder)
         self._key_init, self._key = jax.random.split(jax.random.key(seed))
         cameras = capture.cameras.take(np.array(capture.train_cams))
-        self._lanes = lanes.make(stepper, devices, cameras, capture.frames, settings.frames_at_once)
+        self._lanes = lanes.make(
+            stepper, devices, cameras, list(self._segments), settings.frames_at_once
+        )
         self._hand_over = HandOver(
             recorder, devices, self._lanes, capture, settings, stepper.rows_per_step
         )
-        self._current: list[FrameInTraining] = []  # in the order of the video
+        self._current: list[SegmentInTraining] = []  # in the order of the video
         self._previous: tuple[Params, optax.OptState | None] = initial, None  # of the last frame
         self._steps_per_second = 0.0  # of each frame
         self._compiled: set[tuple[Any, ...]] = set()  # roles and kinds of steps
@@ -85,23 +90,26 @@ class Trainer:
         self._last_stored: int | None = None
 
     def train(self) -> None:
-        """Trains every frame that is not stored yet.
+        """Trains every segment that is not stored yet.
 
         Raises:
           InvError: If something is wrong with the capture, the disk or the numbers; frames
             stored so far stay.
           Stopped: After a request to stop; the state within the frame is stored.
         """
-        frames, recorder = self._capture.frames, self._recorder
+        segments, recorder = list(self._segments.values()), self._recorder
         standing = self._devices.from_main(
-            lambda: resume.find(recorder.store, recorder.journal, frames, self._plan, self._workdir)
+            lambda: resume.find(
+                recorder.store, recorder.journal, segments, self._plan, self._workdir
+            )
         )
-        self._devices.from_main(lambda: recorder.begin(frames[0]))
-        with Progress(is_shown=self._devices.is_main) as progress:
+        self._devices.from_main(lambda: recorder.begin(segments[0].number))
+        rows_name = self._model.rows.name
+        with Progress(is_shown=self._devices.is_main, rows_name=rows_name) as progress:
             recorder.on_row = progress.show_row
-            total = [self._plan.phase(number).steps for number in frames]
+            total = [self._plan.phase(number).steps for number in self._segments]
             num_done = len(standing.done)
-            progress.start_video(sum(total), sum(total[:num_done]), len(frames), num_done)
+            progress.start_video(sum(total), sum(total[:num_done]), len(segments), num_done)
             try:
                 self._catch_up(standing.unseen)
                 self._train_frames(standing, progress)
@@ -112,15 +120,15 @@ class Trainer:
                 self._tracer.close()
 
     def _train_frames(self, standing: resume.Standing, progress: Progress) -> None:
-        frames, done = self._capture.frames, standing.done
-        left = frames[len(done) :]
+        segments, done = list(self._segments.values()), standing.done
+        left = segments[len(done) :]
         if not left:
-            logging.info("all %d frames are trained already", len(frames))
+            logging.info("all %d segments are trained already", len(segments))
             return
         self._last_stored = done[-1] if done else None
         optimizer = self._stepper.optimizer
         self._previous = resume.last_state(standing, self._initial, self._plan, optimizer)
-        ahead = frames_ahead(
+        ahead = segments_ahead(
             self._capture,
             left,
             shown_cam=self._recorder.evaluator.cam,
@@ -131,24 +139,24 @@ class Trainer:
         )
         with contextlib.closing(ahead):
             while (prepared := self._next(ahead, progress)) is not None:
-                self._begin(prepared, standing.partials.pop(prepared.number, None))
+                self._begin(prepared, standing.partials.pop(prepared.segment.number, None))
                 if len(self._current) == self._lanes.num_frames:
                     self._train_first(progress)
             self._train_all(progress)
 
     def _next(self, ahead: Iterator[Prepared], progress: Progress) -> Prepared | None:
-        """The next frame's images, None behind the last; an error waits for those in training."""
+        """The next segment's views, None behind the last; an error waits for those in training."""
         try:
             return next(ahead, None)
         except InvError:
             self._train_all(progress)
             raise
 
-    # Frames in training.
+    # Segments in training.
 
     def _begin(self, prepared: Prepared, partial: resume.Partial | None) -> None:
-        """Puts a frame into its lane, at the state it starts from or goes on from."""
-        number, (params, opt_state) = prepared.number, self._previous
+        """Puts a segment into its lane, at the state it starts from or goes on from."""
+        number, (params, opt_state) = prepared.segment.number, self._previous
         phase = self._plan.phase(number)
         if phase.start == SCRATCH:
             params = self._model.init(jax.random.fold_in(self._key_init, number))
@@ -161,20 +169,11 @@ class Trainer:
             key=jax.random.fold_in(self._key, number),
         )
         if step:
-            logging.info("frame %d goes on after step %d", number, step)
+            logging.info("%s goes on after step %d", prepared.segment.name, step)
         if phase.is_shaped:
             anchor, _ = params_lib.split(params, phase.roles)
             state = state.replace(shaping=self._stepper.shaper.begin(anchor))
-        frame = FrameInTraining(
-            number=number,
-            phase=phase,
-            state=self._lanes.begin(number, state),
-            pixels=prepared.on_device,
-            shown=prepared.shown,
-            step=step,
-            seconds=seconds,
-            input_wait_seconds=prepared.wait_seconds,
-        )
+        frame = SegmentInTraining(prepared, phase, self._lanes.begin(number, state), step, seconds)
         self._current.append(frame)
         if not self._hand_over.is_shown_within(frame):
             self._show_within(frame)
@@ -208,7 +207,7 @@ class Trainer:
                 self._last_step_at += seconds
 
     def _advance(self, progress: Progress) -> None:
-        """One dispatch, of about as long as it should take, and what is due behind it."""
+        """One dispatch, of about as long as it should take, and what is due around it."""
         saves, images = self._settings.saves, self._settings.images
         frames, newest = [f for f in self._current if not f.is_done], self._current[-1]
         wanted = int(self._steps_per_second * self._settings.dispatch_seconds)
@@ -262,16 +261,16 @@ class Trainer:
 
     # What is handed over.
 
-    def _show_within(self, frame: FrameInTraining) -> None:
+    def _show_within(self, frame: SegmentInTraining) -> None:
         if not self._hand_over.show_within(frame, self._is_asked_to_stop):
             self._stop()
 
-    def _finish(self, frame: FrameInTraining) -> tuple[Params, optax.OptState]:
-        """Hands a trained frame over; its params and optimizer state, for the next one."""
+    def _finish(self, frame: SegmentInTraining) -> tuple[Params, optax.OptState]:
+        """Hands a trained segment over; its params and optimizer state, for the next one."""
         params, opt_state, metadata = self._hand_over.store(frame)
         self._last_stored = frame.number
         self._see_to_the_end()  # of the frame before, if frames are short
-        self._recorder.show(frame.number, params, frame.shown, metadata)
+        self._recorder.show(frame.segment, params, frame.prepared.truth, metadata)
         return params, opt_state
 
     def _see_to_the_end(self) -> None:
@@ -296,5 +295,5 @@ class Trainer:
     def _catch_up(self, unseen: list[int]) -> None:
         """Makes rows and images of stored frames that a killed run did not get to."""
         for number in unseen:
-            self._hand_over.show_stored(number)
+            self._hand_over.show_stored(self._segments[number])
             self._see_to_the_end()

@@ -15,7 +15,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from inv_jax.sampling.rays import ALL
+from inv_jax.sampling.rows import ALL
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,19 +1,21 @@
-"""A plan says, as data, which frames are trained, which roles, for how long, from where.
+"""A plan says, as data, which segments are trained, which roles, for how long, from where.
 
 INV, INV with a long warm-up, the NeRF baseline, pre-trained shared colors, color transfer and
 "never freeze" are plans; the loop that carries them out has no branch for any of them.
 """
 
 import dataclasses
+from collections.abc import Callable
 
-from inv_jax import params as params_lib
+from inv_jax.params import Roles
 from inv_jax.train.mixture import PLAIN, Mixture
-from inv_jax.types import InvError
+from inv_jax.types import InvError, Params
 
 PREVIOUS = "previous"  # a frame starts from the params of the frame before
 SCRATCH = "scratch"  # a frame starts from random params
 
 WARMUP, TRANSFER = "warmup", "transfer"  # names of the phases of INV
+WHOLE = "training"  # ... and of the only one, where segments share nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,20 +51,27 @@ class Moments:
         return min(following, default=None)
 
 
+# Changes params, and which of them may move (a tree of booleans); on the host, of numpy arrays.
+Edit = Callable[[Params, Params], tuple[Params, Params]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """What happens in every frame from `first_frame` on, until the next phase begins.
+    """What happens in every segment from `first_frame` on, until the next phase begins.
+
+    Segments go by their first frames; where one is called a frame, it is a segment of one.
 
     Attributes:
       name: For people and logs.
       first_frame: The first frame of the phase.
-      steps: Training steps of each of its frames.
+      steps: Training steps of each of its segments.
       roles: Roles of the params that train; all others stay equal to the bit.
       start: `PREVIOUS` or `SCRATCH`.
       keep_optimizer: Whether the optimizer state carries on from the frame before.
       is_shaped: Whether the stepper's shaper keeps updates near the params a frame starts from.
       more_steps: Steps that each of its frames has more than the one before.
       mixture: What its steps are made of.
+      edits: What is done to the params within a segment, each as (the step before which, the edit).
     """
 
     name: str
@@ -74,6 +83,7 @@ class Phase:
     is_shaped: bool = False
     more_steps: int = 0
     mixture: Mixture = PLAIN
+    edits: tuple[tuple[int, Edit], ...] = ()
 
     def __post_init__(self):
         if self.steps < 1:
@@ -105,6 +115,11 @@ class Plan:
         return dataclasses.replace(phase, steps=steps) if phase.more_steps else phase
 
     @property
+    def has_edits(self) -> bool:
+        """Whether params are changed within a segment, so that some of them may not move on."""
+        return any(phase.edits for phase in self.phases)
+
+    @property
     def wants_masks(self) -> bool:
         """Whether training has to know which pixels are dynamic."""
         return any(phase.mixture.wants_masks for phase in self.phases)
@@ -121,6 +136,7 @@ class Plan:
 
 
 def incremental(
+    roles: Roles,
     *,
     first_frame: int,
     freeze_frame: int,
@@ -129,9 +145,10 @@ def incremental(
     keep_optimizer: bool = True,
     is_shaped: bool = False,
 ) -> Plan:
-    """INV: Warm-Up trains everything, Structure Transfer the structure layers only.
+    """INV: Warm-Up trains everything, Structure Transfer what a segment owns only.
 
     Args:
+      roles: The model's.
       first_frame: The first frame of the video.
       freeze_frame: First frame of Structure Transfer; 0 for never. At or before `first_frame`
         (color transfer, and all that takes its colors from another run) there is no Warm-Up.
@@ -142,27 +159,24 @@ def incremental(
     """
     phases = []
     if freeze_frame == 0 or freeze_frame > first_frame:
-        phases.append(
-            Phase(WARMUP, first_frame, warmup_steps, params_lib.ROLES, PREVIOUS, keep_optimizer)
-        )
+        name = WARMUP if roles.shared else WHOLE
+        phases.append(Phase(name, first_frame, warmup_steps, roles.all, PREVIOUS, keep_optimizer))
     if freeze_frame != 0:
         start = max(first_frame, freeze_frame)
-        structure = (params_lib.STRUCTURE,)
-        phases.append(Phase(TRANSFER, start, steps, structure, PREVIOUS, keep_optimizer, is_shaped))
+        phases.append(Phase(TRANSFER, start, steps, roles.own, PREVIOUS, keep_optimizer, is_shaped))
     return Plan(tuple(phases))
 
 
-def from_scratch(*, first_frame: int, steps: int) -> Plan:
-    """The NeRF baseline: every frame on its own, from random params."""
-    return Plan(
-        (Phase("scratch", first_frame, steps, params_lib.ROLES, SCRATCH, keep_optimizer=False),)
-    )
+def from_scratch(roles: Roles, *, first_frame: int, steps: int) -> Plan:
+    """The NeRF baseline: every segment on its own, from random params."""
+    return Plan((Phase("scratch", first_frame, steps, roles.all, SCRATCH, keep_optimizer=False),))
 
 
-def equal_steps(of: Plan) -> Plan:
+def equal_steps(roles: Roles, of: Plan) -> Plan:
     """A baseline for a plan: every frame from random params, in as many steps as it had by then.
 
     Args:
+      roles: The model's.
       of: A plan whose frames start from the ones before, each phase with the same steps a frame.
     """
     phases, spent = [], 0  # before the phase
@@ -173,7 +187,7 @@ def equal_steps(of: Plan) -> Plan:
                 "scratch",
                 phase.first_frame,
                 spent + phase.steps,
-                params_lib.ROLES,
+                roles.all,
                 SCRATCH,
                 keep_optimizer=False,
                 more_steps=phase.steps,

@@ -28,8 +28,9 @@ class Progress:
         console: rich_console.Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         is_shown: bool = True,
+        rows_name: str = "ray",
     ):
-        """`console` is the standard error by default, `clock` tells seconds.
+        """`console` is the standard error by default, `clock` tells seconds, a row has a name.
 
         Of a job of several processes one shows its progress; the others only keep count.
         """
@@ -41,7 +42,7 @@ class Progress:
         self._last_line = clock()
         self._moved: list[tuple[std_logging.StreamHandler, Any]] = []
         self._bars: rich_progress.Progress | None = None
-        self._is_shown = is_shown
+        self._is_shown, self._rows_name = is_shown, rows_name
         if is_shown and self._console.is_terminal:
             self._bars = rich_progress.Progress(
                 rich_progress.TextColumn("{task.description}"),
@@ -98,7 +99,13 @@ class Progress:
         self._show_frame()
 
     def advance(
-        self, steps: int, *, loss: float, psnr: float, rows_per_second: float, beside: int = 0
+        self,
+        steps: int,
+        *,
+        loss: float,
+        psnr: float,
+        rows_per_second: float,
+        beside: int = 0,
     ) -> None:
         """Some more steps of the frame are done.
 
@@ -111,7 +118,7 @@ class Progress:
         """
         self._pace.advance(steps, beside)
         steps_per_second = _si(self._pace.steps_per_second)
-        self._speed = f"{steps_per_second} steps/s, {_si(rows_per_second)} rays/s"
+        self._speed = f"{steps_per_second} steps/s, {_si(rows_per_second)} {self._rows_name}s/s"
         self._quality = f"PSNR {psnr:.2f} dB, loss {loss:.3g}"
         self._show_frame()
         self._show_video()
@@ -129,12 +136,14 @@ class Progress:
         self._show_video()
 
     def show_row(self, row: Mapping[str, Any]) -> None:
-        """A frame is stored and evaluated; may be called from another thread.
+        """A segment is stored and evaluated; may be called from another thread.
 
         Args:
-          row: Its row of the journal; `psnr`, `ssim`, `steps` and `seconds` are shown if present.
+          row: Its row of the journal, with its `name`; `psnr`, `ssim`, `steps` and `seconds` are
+            shown if present.
         """
-        self._log(f"frame {row['frame']} ({row['phase']}) is done: {_scores(row)}")
+        name = row.get("name", f"frame {row['frame']}")
+        self._log(f"{name} ({row['phase']}) is done: {_scores(row)}")
 
     def _log(self, text: str) -> None:
         self._last_line = self._clock()

@@ -1,24 +1,26 @@
-"""What becomes of a frame besides its training: it is stored, rendered, measured and noted.
+"""What becomes of a segment besides its training: it is stored, rendered, measured and noted.
 
 None of it is on the path of training. Storing, drawing and writing are done on a thread of their
-own, in order; the view of a frame is rendered in small parts between the dispatches of the next
-one, because it needs the same devices. What is seen of a frame is made from what was handed over
-to be stored, and its row is written behind it: a run that was killed in between makes it up when
-it starts again.
+own, in order; the views that are shown of a segment are rendered in small parts between the
+dispatches of the next one, because they need the same devices. What is seen of a segment is made
+from what was handed over to be stored, and its rows, one for each frame, are written behind it: a
+run that was killed in between makes them up when it starts again.
 
 All processes of a job call the same methods in the same order; only the main one has a store and
 a journal, and writes.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
+from inv_jax.data.prefetch import Truth
+from inv_jax.data.segments import Segment
 from inv_jax.eval.evaluate import Evaluator
 from inv_jax.render.view import PendingView, View
 from inv_jax.train.background import Background
@@ -30,17 +32,21 @@ _RENDER_SHARE = 0.2  # part of a dispatch's time that a pending view may take
 
 
 @dataclasses.dataclass
-class _Viewed:
-    """A frame whose view is being rendered."""
+class _Shown:
+    """A segment whose views are being rendered."""
 
-    number: int
-    view: PendingView
-    truth: np.ndarray
+    segment: Segment
+    params: Any  # placed
+    truth: Truth
     row: Mapping[str, Any]
+    left: list[int]  # frames whose views are still to be begun
+    frame: int  # of the view that is being rendered
+    view: PendingView
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # written so far
 
 
 class Recorder:
-    """Stores frames and their pictures while the next ones train."""
+    """Stores segments and their pictures while the next ones train."""
 
     def __init__(
         self,
@@ -51,7 +57,7 @@ class Recorder:
         broadcast: Broadcast | None = None,
         on_row: Callable[[Mapping[str, Any]], None] = lambda row: None,
     ):
-        """`on_row` is told each row when it is written; from another thread.
+        """`on_row` is told of each segment whose rows are written: one row, from another thread.
 
         With a `broadcast`, frames are also encoded, each before it is stored, so that the file is
         never behind.
@@ -61,7 +67,7 @@ class Recorder:
         self.evaluator = evaluator
         self.on_row = on_row
         self._background = Background()
-        self._viewed: _Viewed | None = None
+        self._shown: _Shown | None = None
         self._chunk_seconds = 0.0
 
     @property
@@ -95,36 +101,38 @@ class Recorder:
         if self._broadcast is not None:
             self._background.run(self._broadcast.finish)
 
-    def send(self, number: int, params: Params, trained: tuple[str, ...]) -> None:
-        """Encodes a trained frame, of host arrays, for the neural video if there is one."""
+    def send(self, frames: range, params: Params, trained: tuple[str, ...]) -> None:
+        """Encodes a trained segment, of host arrays, for the neural video if there is one."""
         if self._broadcast is not None:
             broadcast = self._broadcast
-            self._background.run(lambda: broadcast.send(number, params, trained))
+            self._background.run(lambda: broadcast.send(frames, params, trained))
 
-    def send_and_decode(self, number: int, params: Params, trained: tuple[str, ...]) -> Params:
-        """Encodes a trained frame at once; the params that a receiver has then.
+    def send_and_decode(self, frames: range, params: Params, trained: tuple[str, ...]) -> Params:
+        """Encodes a trained segment at once; the params that a receiver has then.
 
         To be called by the main process alone.
         """
         assert self._broadcast is not None, "there is no neural video to go on from"
-        self.send(number, params, trained)
+        self.send(frames, params, trained)
         self.wait()
         return self._broadcast.decoded()
 
     def save(
         self,
-        number: int,
+        segment: Segment,
         params: Params,
         optimizer: Mapping[str, np.ndarray],
         *,
         trained: tuple[str, ...],
         metadata: Mapping[str, Any],
     ) -> None:
-        """Stores a trained frame, of host arrays; see `FrameStore.save`."""
+        """Stores a trained segment, of host arrays; see `FrameStore.save`."""
         if self.store is not None:
             store = self.store
             self._background.run(
-                lambda: store.save(number, params, optimizer, trained=trained, metadata=metadata)
+                lambda: store.save(
+                    *(segment.number, params, optimizer), trained=trained, metadata=metadata
+                )
             )
 
     def save_partial(
@@ -144,17 +152,20 @@ class Recorder:
 
     # Seeing.
 
-    def show(self, number: int, params: Params, truth: np.ndarray, row: Mapping[str, Any]) -> None:
-        """Begins the view of a frame that was handed over to be stored.
+    def show(self, segment: Segment, params: Params, truth: Truth, row: Mapping[str, Any]) -> None:
+        """Begins the views of a segment that was handed over to be stored.
 
         Args:
-          number: The frame's.
+          segment: Which one.
           params: All of them.
-          truth: Image of the shown camera, (H, W, 3) uint8.
-          row: What the journal is to say besides the view's measures.
+          truth: Images of the shown camera.
+          row: What the journal is to say of it besides the views' measures.
         """
-        assert self._viewed is None, "finish the view before"
-        self._viewed = _Viewed(number, self.evaluator.start(params), truth, row)
+        assert self._shown is None, "finish the views before"
+        placed = self.evaluator.place(params)
+        frame, *left = segment.shown
+        view = self.evaluator.start(placed, segment.time(frame))
+        self._shown = _Shown(segment, placed, truth, row, left, frame, view)
 
     def is_shown_within(self, number: int, step: int) -> bool:
         """Whether `show_within` was through with a step; to be called by the main process alone."""
@@ -163,66 +174,64 @@ class Recorder:
 
     def show_within(
         self,
-        number: int,
+        segment: Segment,
         step: int,
         params: Params,
-        images: Mapping[int, np.ndarray],
+        truths: Mapping[int, Truth],
         should_stop: Callable[[], bool],
     ) -> bool:
-        """Renders views from within a frame, at once, and keeps the params they were made with.
+        """Renders views from within a segment, at once, and keeps the params they were made with.
 
         Args:
-          number: The frame's.
+          segment: Which one.
           step: Its steps so far.
           params: All of them.
-          images: Of each camera that is wanted, its image, (H, W, 3) uint8.
+          truths: Of each camera that is wanted, its images.
           should_stop: Asked between parts of a view.
 
         Returns:
           Whether it was done; if asked to stop, all of it is left out.
         """
-        views = {}
-        for cam in images:
-            pending = self.evaluator.start(params, cam)
-            while pending.chunks_left:
-                if should_stop():
-                    return False
-                pending.advance()
-            views[cam] = pending.view()
+        placed, measures = self.evaluator.place(params), []
+        for frame in segment.shown:
+            for cam, truth in truths.items():
+                pending = self.evaluator.start(placed, segment.time(frame), cam)
+                while pending.chunks_left:
+                    if should_stop():
+                        return False
+                    pending.advance()
+                view = pending.view()
+                if self.store is not None:
+                    see = functools.partial(self._see, segment, frame, view, truth, step, cam)
+                    self._background.run(lambda see=see: measures.append(see()))
         if self.store is not None:
-            self._background.run(lambda: self._keep_within(number, step, params, views, images))
+            store = self.store  # behind the pictures: these say that all are there
+            self._background.run(
+                lambda: store.save_intermediate(segment.number, step, params, measures)
+            )
         return True
 
-    def _keep_within(
-        self,
-        number: int,
-        step: int,
-        params: Params,
-        views: Mapping[int, View],
-        images: Mapping[int, np.ndarray],
-    ) -> None:
-        """Writes the pictures, then the params: these say that all are there."""
-        assert self.store is not None
-        measures = [
-            self.evaluator.finish(number, view, images[cam], step, cam)
-            for cam, view in views.items()
-        ]
-        self.store.save_intermediate(number, step, params, measures)
+    def _see(
+        self, segment: Segment, frame: int, view: View, truth: Truth, step: int, cam: int
+    ) -> dict[str, Any]:
+        """Measures a view from within a segment, and writes its pictures."""
+        measures = self.evaluator.finish(segment, frame, view, truth(frame), step=step, cam=cam)
+        return {"frame": frame, **measures}
 
     def chunks_within(self, seconds: float) -> int:
         """Chunks of the pending view to render beside a dispatch that takes so long."""
-        if self._viewed is None:
+        if self._shown is None:
             return 0
         if not self._chunk_seconds:
             return 1
         wanted = max(1, int(_RENDER_SHARE * seconds / self._chunk_seconds))
-        return min(wanted, self._viewed.view.chunks_left)
+        return min(wanted, self._shown.view.chunks_left)
 
     def render(self, chunks: int) -> None:
         """Renders some chunks of the pending view; behind the last one it is measured and noted."""
-        if self._viewed is None or not chunks:
+        if self._shown is None or not chunks:
             return
-        pending = self._viewed.view
+        shown, pending = self._shown, self._shown.view
         start, before = time.perf_counter(), pending.chunks_left
         pending.advance(chunks)
         done = before - pending.chunks_left
@@ -230,39 +239,68 @@ class Recorder:
             self._chunk_seconds = (time.perf_counter() - start) / done
         if pending.chunks_left:
             return
-        viewed, self._viewed = self._viewed, None
-        view, seconds = pending.view(), pending.seconds
+        view, frame, seconds = pending.view(), shown.frame, pending.seconds
         if self.store is not None:
-            number, truth, row = viewed.number, viewed.truth, viewed.row
-            self._background.run(lambda: self._note(number, view, truth, row, seconds))
+            self._background.run(lambda: self._note(shown, frame, view, seconds))
+        if not shown.left:
+            self._shown = None
+            return
+        shown.frame = shown.left.pop(0)
+        shown.view = self.evaluator.start(shown.params, shown.segment.time(shown.frame))
 
     def finish(self, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Renders what is left of the pending view, as long as `should_stop` does not say so."""
-        while self._viewed is not None and not should_stop():
+        """Renders what is left of the pending views, as long as `should_stop` does not say so."""
+        while self._shown is not None and not should_stop():
             self.render(1)
 
     def drop(self) -> None:
-        """Forgets the pending view; the next start makes it up."""
-        self._viewed = None
+        """Forgets the pending views; the next start makes them up."""
+        self._shown = None
 
-    def _note(
-        self,
-        number: int,
-        view: View,
-        truth: np.ndarray,
-        row: Mapping[str, Any],
-        render_seconds: float,
-    ) -> None:
+    def _note(self, shown: _Shown, frame: int, view: View, render_seconds: float) -> None:
+        """Measures a view and writes the row of its frame."""
         start = time.perf_counter()
-        measures = self.evaluator.finish(number, view, truth)
+        measures = self.evaluator.finish(shown.segment, frame, view, shown.truth(frame))
         seconds = render_seconds + time.perf_counter() - start
         assert self.store is not None and self.journal is not None
         row = {
-            **row,
+            **self._row(shown, frame),
             **measures,
             "eval_seconds": round(seconds, 3),
-            "structure_bytes": self.store.role_bytes(number, params_lib.STRUCTURE),
-            **({} if self._broadcast is None else self._broadcast.row(number)),
         }
         self.journal.write(row)
-        self.on_row(row)
+        shown.rows.append(row)
+        if frame == shown.segment.shown[-1]:
+            self.on_row(_summary(shown))
+
+    def _row(self, shown: _Shown, frame: int) -> dict[str, Any]:
+        """What is known of a frame besides its view.
+
+        A segment's first frame has all of it; of a clip each has its part of the seconds, so that
+        seconds of frames can be compared and summed.
+        """
+        assert self.store is not None
+        number, row = shown.segment.number, dict(shown.row)
+        if len(shown.segment.shown) > 1:
+            row["seconds"] = round(row["seconds"] / len(shown.segment.shown), 6)
+        if frame != number:
+            return {"frame": frame, "segment": number} | {
+                name: row[name] for name in ("phase", "seconds")
+            }
+        return {
+            **row,
+            "structure_bytes": self.store.own_bytes(number),
+            **({} if self._broadcast is None else self._broadcast.row(number)),
+        }
+
+
+def _summary(shown: _Shown) -> dict[str, Any]:
+    """One row for people: a frame's own, or that of a clip with the means of its frames."""
+    means = {
+        name: float(np.mean([row[name] for row in shown.rows if row[name] is not None] or [np.nan]))
+        for name in ("psnr", "ssim")
+    }
+    first = shown.rows[0]
+    if len(shown.rows) == 1:
+        return {**first, "name": shown.segment.name}
+    return {**shown.row, **means, "name": shown.segment.name}

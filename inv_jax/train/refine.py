@@ -10,13 +10,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Stepper, TrainState
-from inv_jax.types import Cameras, Frame, InvError, Params, Stopped
+from inv_jax.types import Cameras, InvError, Params, Stopped, Views
 
 _STEPS_AT_ONCE = 50  # between two questions whether to stop
 
@@ -31,7 +30,7 @@ class Refiner:
         should_stop: Callable[[], bool] = lambda: False,
     ):
         """Steps are those of `stepper`, a run's, on all devices."""
-        self._optimizer = _of_chosen(stepper.optimizer)
+        self._optimizer = optimizer_lib.with_update_mask(stepper.optimizer)
         self._devices, self._should_stop = devices, should_stop
         stepper = dataclasses.replace(stepper, optimizer=self._optimizer)
         self._run = devices.map(stepper.run, donate=(0,))
@@ -40,7 +39,7 @@ class Refiner:
         self,
         params: Params,
         chosen: Params,
-        frame: Frame,
+        frame: Views,
         cameras: Cameras,
         *,
         steps: int,
@@ -63,15 +62,17 @@ class Refiner:
           InvError: If the loss or a gradient is not finite.
           Stopped: If asked to.
         """
-        trainable, frozen = params_lib.split(params, params_lib.ROLES)
-        _, opt_state = optimizer_lib.init_state(self._optimizer, trainable, None)
+        everything = jax.tree.map(lambda _: True, params)
+        trainable, frozen = params_lib.partition(params, everything)
+        opt_state = self._optimizer.init(trainable)
         state = TrainState(
             trainable=trainable,
             frozen=frozen,
-            opt_state=(jax.tree.map(np.bool_, chosen), opt_state),
+            opt_state=opt_state._replace(mask=jax.tree.map(np.bool_, chosen)),
             key=jax.random.key(seed),
             step=jnp.int32(0),
             means=Means.start(),
+            total=jnp.int32(steps),
         )
         state, frame, cameras = self._devices.replicate((state, frame, cameras))
         for first in range(0, steps, _STEPS_AT_ONCE):
@@ -86,23 +87,3 @@ class Refiner:
                 "; try a lower train.learning_rate"
             )
         return done.params
-
-
-def _of_chosen(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """An optimizer that sees the gradient of chosen leaves, and moves no other.
-
-    Its state is a tree of booleans, all True at first, and the other optimizer's state.
-    """
-
-    def init(params: Params) -> optax.OptState:
-        return jax.tree.map(lambda _: np.bool_(True), params), optimizer.init(params)
-
-    def update(
-        grads: Params, state: optax.OptState, params: Params
-    ) -> tuple[Params, optax.OptState]:
-        chosen, inner = state
-        only = lambda tree: jax.tree.map(lambda is_in, x: jnp.where(is_in, x, 0), chosen, tree)  # noqa: E731
-        updates, inner = optimizer.update(only(grads), inner, params)
-        return only(updates), (chosen, inner)
-
-    return optax.GradientTransformation(init, update)

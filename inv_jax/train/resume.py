@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import optax
 
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore, Leaves
+from inv_jax.data.segments import Segment, name_of
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.journal import Journal
 from inv_jax.train.mixture import PLAIN
@@ -33,11 +35,11 @@ class Standing:
     """How far a run is; of host arrays, so that it can be sent to other processes.
 
     Attributes:
-      done: Stored frames, the first ones of the video.
+      done: Numbers of the stored segments, the first ones of the video.
       unseen: Those of them that have no row in the journal: a killed run did not get to it.
-      params: Of the last stored frame; None if there is none.
-      optimizer: Its optimizer's leaves, if the next frame keeps them.
-      partials: States within frames that are not done, by frame: of each that was in training.
+      params: Of the last stored segment; None if there is none.
+      optimizer: Its optimizer's leaves, if the next segment keeps them.
+      partials: States within segments that are not done, by number: of each that was in training.
     """
 
     done: list[int]
@@ -48,22 +50,34 @@ class Standing:
 
 
 def find(
-    store: FrameStore, journal: Journal, frames: range, plan: Plan, workdir: pathlib.Path
+    store: FrameStore,
+    journal: Journal,
+    segments: Sequence[Segment],
+    plan: Plan,
+    workdir: pathlib.Path,
 ) -> Standing:
     """Reads how far a run is, and drops the rows of frames that are not stored.
 
     Raises:
       InvError: If what is stored is not the beginning of the video, or is damaged.
     """
-    stored = store.frames()
+    stored = {frames[0]: frames for frames in store.segments()}
+    frames = [segment.number for segment in segments]
     done = [number for number in frames if number in stored]
-    if done != list(frames[: len(done)]):
+    if done != frames[: len(done)]:
         raise InvError(
-            f"{workdir} holds frames {stored[0]} to {stored[-1]}, which are not the "
+            f"{workdir} holds frames {min(stored)} to {max(stored)}, which are not the "
             f"first of {frames[0]} to {frames[-1]}; use another --workdir"
         )
-    journal.keep_only(stored)
-    unseen = sorted((set(stored) - journal.frames()) & set(frames))
+    for segment in segments[: len(done)]:
+        if stored[segment.number] != segment.frames:
+            raise InvError(
+                f"{workdir} holds {name_of(stored[segment.number])} trained as one, and this would "
+                f"be {segment.name}; use another --workdir, or data.num_frames as before"
+            )
+    journal.keep_only([number for frames in stored.values() for number in frames])
+    rows = journal.frames()
+    unseen = [s.number for s in segments[: len(done)] if not set(s.shown) <= rows]
     for number in store.partial_frames():
         is_next = number in frames[len(done) : len(done) + 1]
         if number > (done or [0])[-1] and not is_next and plan.phase(number).start != SCRATCH:
@@ -74,7 +88,7 @@ def find(
         return Standing(done, unseen, partials=partials)
     last = done[-1]
     optimizer = None
-    if plan.phase(last + 1).keep_optimizer:
+    if plan.phase(frames[len(done)]).keep_optimizer:
         optimizer = store.optimizer(last)
         if optimizer is None:
             raise InvError(
@@ -131,6 +145,7 @@ def begin(
         opt_state=optimizer_lib.init_state(optimizer, trainable, opt_state),
         key=key,
         step=jnp.int32(metadata["step"]),
+        total=jnp.int32(phase.steps),
         means=Means.start(),
         mix=None if phase.mixture == PLAIN else phase.mixture.over(phase.steps),
     )

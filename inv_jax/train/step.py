@@ -1,7 +1,7 @@
 """One training step, and many of them in one dispatch: pure functions of arrays.
 
-`state` is what a step changes, the frame's images and cameras what it reads. All that differs
-from frame to frame is traced (images, keys, counters), so a phase compiles once.
+`state` is what a step changes, the segment's views and cameras what it reads. All that differs
+from segment to segment is traced (images, keys, counters), so a phase compiles once.
 """
 
 import abc
@@ -21,7 +21,7 @@ from inv_jax.models.base import Model
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.losses import Emptiness, LossFn
 from inv_jax.train.mixture import PLAIN, Kind, Mix
-from inv_jax.types import Batch, Cameras, Frame, Params
+from inv_jax.types import Batch, Cameras, Params, Views
 
 WINDOW = 100  # steps that the running means look back over, about
 
@@ -31,7 +31,7 @@ class Means:
     """Running means over the last steps, and the first step that went wrong."""
 
     loss: Array  # () running mean of the loss, over kinds of step if there are several
-    # () running mean of the picture's mean squared error, on the rays that the steps drew: with
+    # () running mean of the picture's mean squared error, on the rows that the steps drew: with
     # several kinds of steps, on other pixels than all, so not to be compared with other mixtures
     mse: Array
     bad_step: Array  # () int32, first step whose loss or gradient was not finite; -1 if none
@@ -53,16 +53,17 @@ class Means:
 
 @struct.dataclass
 class TrainState:
-    """What training one frame changes."""
+    """What training one segment changes."""
 
     trainable: Params  # leaves of the phase's roles; `optax.MaskedNode` elsewhere
     frozen: Params  # the other leaves
     opt_state: optax.OptState  # of `trainable` alone
-    key: Array  # the frame's random key
-    step: Array  # () int32, steps done in this frame
+    key: Array  # the segment's random key
+    step: Array  # () int32, steps done in this segment
     means: Means
-    shaping: Any = None  # arrays of the stepper's shaper, of this frame; None: it shapes nothing
-    mix: Mix | None = None  # of the frame's steps; None: all are plain
+    total: Any = 0  # () int32, steps that it is to have
+    shaping: Any = None  # arrays of the stepper's shaper, of this segment; None: it shapes nothing
+    mix: Mix | None = None  # of the segment's steps; None: all are plain
 
     @property
     def params(self) -> Params:
@@ -92,7 +93,8 @@ class Shaper(abc.ABC):
         return trainable
 
 
-Sampler = Callable[[Array, Int[Array, ""], Int[Array, "b"], int, Frame, Cameras, str], Batch]
+# Learning rate, () float32, by step, steps of the segment, and steps of an epoch.
+Schedule = Callable[[Array, Array | int, int], Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +102,12 @@ class Stepper:
     """Everything about a step that does not change while it runs.
 
     Attributes:
-      model: What is trained.
-      sampler: Makes the rows `ids` of a step's batch (`sampling/rays.py`).
+      model: What is trained; its rows are what a batch is made of.
       loss: Of predictions and batch.
       optimizer: See `optimizer.make_optimizer`.
-      schedule: Learning rate by step within the frame.
+      schedule: Learning rate by step within the segment (`schedules.py`).
       rows_per_step: Batch size over all devices.
-      rows_per_pass: Rays that go through the network at once on a device; the gradients of the
+      rows_per_pass: Rows that go through the network at once on a device; the gradients of the
         passes are averaged. It bounds memory, and a pass whose activations fit into the cache
         runs faster; the result is the same to rounding.
       num_devices: How many devices share a step.
@@ -116,10 +117,9 @@ class Stepper:
     """
 
     model: Model
-    sampler: Sampler
     loss: LossFn
     optimizer: optax.GradientTransformation
-    schedule: Callable[[Array], Array]
+    schedule: Schedule
     rows_per_step: int
     rows_per_pass: int
     num_devices: int = 1
@@ -127,21 +127,27 @@ class Stepper:
     shaper: Shaper | None = None
     emptiness: Emptiness = dataclasses.field(default_factory=Emptiness)
 
+    def steps_per_epoch(self, shape: tuple[int, int, int]) -> int:
+        """Steps that meet all rows of so many views, of this height and width, once."""
+        num_views, height, width = shape
+        rows = num_views * self.model.rows.in_view(height, width)
+        return max(rows // self.rows_per_step, 1)
+
     def run(
-        self, state: TrainState, frame: Frame, cameras: Cameras, num_steps: Int[Array, ""]
+        self, state: TrainState, views: Views, cameras: Cameras, num_steps: Int[Array, ""]
     ) -> TrainState:
         """Takes `num_steps` steps in one dispatch.
 
-        The number is traced, so any number runs the same program: a frame may be cut anywhere
+        The number is traced, so any number runs the same program: a segment may be cut anywhere
         and goes on with the same bits (two scans of different lengths may be compiled, and
         rounded, differently).
         """
-        return lax.fori_loop(0, num_steps, lambda _, s: self.step(s, frame, cameras), state)
+        return lax.fori_loop(0, num_steps, lambda _, s: self.step(s, views, cameras), state)
 
-    def step(self, state: TrainState, frame: Frame, cameras: Cameras) -> TrainState:
+    def step(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
         """One step: sample, differentiate with respect to the trainable half, update it."""
         kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
-        differentiate = [self._of_kind(kind, frame, cameras) for kind in kinds]
+        differentiate = [self._of_kind(kind, views, cameras) for kind in kinds]
         drawn = jnp.int32(0)
         if len(kinds) == 1:
             grads, (loss, mse) = differentiate[0](state)
@@ -154,7 +160,7 @@ class Stepper:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
         is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.trainable)
-        rate = self.schedule(state.step)
+        rate = self.schedule(state.step, state.total, self.steps_per_epoch(views.shape))
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
         if self.shaper is not None and state.shaping is not None:
             trainable = self.shaper.after(trainable, state.shaping, rate)
@@ -169,7 +175,7 @@ class Stepper:
         )
 
     def _of_kind(
-        self, kind: Kind, frame: Frame, cameras: Cameras
+        self, kind: Kind, views: Views, cameras: Cameras
     ) -> Callable[[TrainState], tuple[Params, tuple[Array, Array]]]:
         """The function that samples and differentiates a step of this kind, on one device."""
 
@@ -178,22 +184,23 @@ class Stepper:
             share = self.rows_per_step // self.num_devices
             first = 0 if self.axis is None else lax.axis_index(self.axis) * share
             ids = first + jnp.arange(share)
-            batch = self.sampler(
-                key_pixels, state.step, ids, self.rows_per_step, frame, cameras, kind.region
+            batch = self.model.rows.sample(
+                *(self.model.inputs, key_pixels, state.step, ids, self.rows_per_step),
+                *(views, cameras, kind.region),
             )
             key = jax.random.fold_in(key_rays, state.step)
-            return self._gradients(kind, state, batch, key, frame)
+            return self._gradients(kind, state, batch, key, views)
 
         return differentiate
 
     def _gradients(
-        self, kind: Kind, state: TrainState, batch: Batch, key: Array, frame: Frame
+        self, kind: Kind, state: TrainState, batch: Batch, key: Array, views: Views
     ) -> tuple[Params, tuple[Array, Array]]:
-        """Mean gradient, loss and error over this device's rays, pass by pass."""
+        """Mean gradient, loss and error over this device's rows, pass by pass."""
         model = self.model.part(kind.part) if kind.part else self.model
 
         def loss_fn(trainable: Params, part: Batch) -> tuple[Array, Array]:
-            keys = jax.vmap(lambda ray: jax.random.fold_in(key, ray))(part.ids)
+            keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(part.ids)
             if kind.networks:
                 trainable = _stop_gradients(trainable, kind.networks)
             params = params_lib.merge(trainable, state.frozen)
@@ -201,15 +208,15 @@ class Stepper:
             picture = list(predictions.values())[-1]
             loss = self.loss(predictions, part)
             if kind.empties:
-                loss = loss + self.emptiness(predictions, part, frame)
+                loss = loss + self.emptiness(predictions, part, views)
             return loss, jnp.mean(jnp.square(picture.rgb - part.target))
 
         def one_pass(part: Batch):
             (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.trainable, part)
             return grads, (loss, mse)
 
-        num_rays = batch.ids.shape[0]
-        num_passes = num_rays // min(num_rays, self.rows_per_pass)
+        num_rows = batch.ids.shape[0]
+        num_passes = num_rows // min(num_rows, self.rows_per_pass)
         if num_passes == 1:
             return one_pass(batch)
         parts = jax.tree.map(lambda x: x.reshape(num_passes, -1, *x.shape[1:]), batch)

@@ -1,0 +1,85 @@
+"""Which frames one set of params explains: a frame each, or the frames of a clip."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from inv_jax.types import InvError
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Frames that are trained as a unit.
+
+    Attributes:
+      frames: All that can be shown of it, as numbered on disk.
+      trained: Those of them that it is trained on.
+      shown: Those of them that are measured and shown when it is done.
+    """
+
+    frames: range
+    trained: range
+    shown: range
+
+    @property
+    def number(self) -> int:
+        """What it is called by: its first frame."""
+        return self.frames[0]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return name_of(self.frames)
+
+    def time(self, frame: int) -> float:
+        """See `time_in`."""
+        return time_in(self.frames, frame)
+
+
+def name_of(frames: range) -> str:
+    """`frame 7`, or `frames 1 to 24`."""
+    first, last = frames[0], frames[-1]
+    return f"frame {first}" if first == last else f"frames {first} to {last}"
+
+
+def time_in(frames: range, frame: int) -> float:
+    """When a frame is, as a part of its segment: `i / n` for the ith of n, in [0, 1)."""
+    return (frame - frames[0]) / len(frames)
+
+
+def split(frames: range, length: int, *, step: int = 1, shown_step: int = 0) -> list[Segment]:
+    """Cuts frames into segments.
+
+    Args:
+      frames: All that were asked for, without gaps.
+      length: Frames of a segment; the last one may be shorter. 0: all are one.
+      step: Every so many frames are trained on: of segments of a frame each, every so many are
+        there at all.
+      shown_step: Every so many frames of a segment are shown; 0: those that are trained on.
+
+    Raises:
+      InvError: If a number cannot be right.
+    """
+    if length < 0 or shown_step < 0:
+        raise InvError(
+            f"train.segment_frames={length}, data.test_step={shown_step}; want 0 or more, each"
+        )
+    if length == 1:
+        return [Segment(one, one, one) for one in (range(n, n + 1) for n in frames[::step])]
+    spans = (
+        [frames]
+        if length == 0
+        else [frames[at : at + length] for at in range(0, len(frames), length)]
+    )
+    return [Segment(span, span[::step], span[:: shown_step or step]) for span in spans]
+
+
+def spanning(segments: Sequence[range], frame: int) -> range:
+    """The segment that a frame is in.
+
+    Raises:
+      KeyError: If it is in none.
+    """
+    for span in segments:
+        if frame in span:
+            return span
+    raise KeyError(frame)

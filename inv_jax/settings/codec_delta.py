@@ -1,0 +1,11 @@
+"""Rounded differences from what a receiver has."""
+
+from ml_collections import ConfigDict
+
+
+def settings() -> ConfigDict:
+    """Fields of `codec`."""
+    codec = ConfigDict()
+    codec.fidelity = 40.0  # PSNR in dB of the decoded picture against the trained one
+    codec.key_every = 24  # frames from one key frame to the next
+    return codec
