@@ -8,14 +8,14 @@ has no gradients, no optimizer moments and no bytes for them, and `merge` puts t
 arrays back.
 
 Layers have numbers, as in the original: the trunk's first, then `feature`, `views_0`, `rgb` and
-`density`; of a trunk of 8 these are 8 to 11. The functions of layer surgery take part of a tree
+`density`; of a trunk of 8 these are 8 to 11. Of a decoder they are the stem's, the blocks, the
+heads. The functions of layer surgery take part of a tree
 by `layers` (numbers or names), `roles` and `networks`; what is not said is not asked for, and a
 layer is always its kernel and its bias. They change nothing in place, and they match leaves by
 network and layer, so the two trees may split their layers into roles differently.
 """
 
 import dataclasses
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -149,7 +149,7 @@ def fill(template: Params, leaves: Mapping[str, Any]) -> Params:
         if np.shape(new) != np.shape(old):
             raise InvError(
                 f"parameter {name} has shape {np.shape(new)}, the model wants {np.shape(old)}; "
-                "check model.width, model.depth and the encodings"
+                "check the settings of the model"
             )
         return new
 
@@ -164,6 +164,7 @@ def num_bytes(tree: Params) -> int:
 # Layer surgery.
 
 _HEADS = ("feature", "views_0", "rgb", "density")  # behind the trunk, in the original's order
+_NUMBERED = ("layer", "stem", "block", "head")  # layers with a number of their own, in this order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,10 +189,11 @@ def layer_numbers(params: Params) -> dict[str, int]:
     """The number of every layer, by name, in their order."""
 
     def rank(name: str) -> tuple[int, int, str]:
-        trunk = re.fullmatch(r"layer_(\d+)", name)
-        if trunk:
-            return 0, int(trunk[1]), name
-        return 1, _HEADS.index(name) if name in _HEADS else len(_HEADS), name
+        kind, _, number = name.rpartition("_")
+        if kind in _NUMBERED and number.isdecimal():
+            return _NUMBERED.index(kind), int(number), name
+        found = _HEADS.index(name) if name in _HEADS else len(_HEADS)
+        return len(_NUMBERED), found, name
 
     names = {layer_of(path) for path in flatten(params)}
     return {name: number for number, name in enumerate(sorted(names, key=rank))}

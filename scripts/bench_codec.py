@@ -1,12 +1,13 @@
 """Milliseconds a frame to encode and decode a neural video, on one core.
 
     python scripts/bench_codec.py                  # the network of configs/base.py
-    python scripts/bench_codec.py --codec=delta --frames=48
+    python scripts/bench_codec.py --codec=delta,quant --frames=48
 
-One JSON line per codec and setting. The network is that of `configs/base.py`, untrained; its
-structure params walk at random, each frame by Laplace distributed steps of `--scale` of a leaf's
-standard deviation, so `bits_per_param` says how much the codec had to do, and nothing about real
-videos. Steps and symbols are chosen without a picture: with one, rendering it adds to the encoder.
+One JSON line per codec and setting. The network is that of `configs/base.py`, untrained; the
+params that frames own walk at random, each frame by Laplace distributed steps of `--scale` of a
+leaf's standard deviation, so `bits_per_param` says how much the codec had to do, and nothing about
+real videos. Steps and symbols are chosen without a picture: with one, rendering it adds to the
+encoder.
 
 The process, and with it all that it starts, is pinned to one core. `seconds` is a frame in order:
 bytes to params, with checks; `key_seconds` and `predicted_seconds` are those of delta's
@@ -33,15 +34,17 @@ from inv_jax.codec.base import Codec, Layout
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.frames import FrameDecoder, bits_per_param
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.raw_codec import RawCodec
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.codec.writer import VideoWriter
 
-_CODEC = flags.DEFINE_list("codec", ["raw", "twc", "delta"], "Codecs.")
+_CODEC = flags.DEFINE_list("codec", ["raw", "twc", "delta", "quant"], "Codecs.")
 _FRAMES = flags.DEFINE_integer("frames", 24, "Of the video.", lower_bound=2)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that it is decoded.", lower_bound=1)
 _SCALE = flags.DEFINE_float("scale", 0.005, "Size of an update, of a leaf's standard deviation.")
 _FIDELITY = flags.DEFINE_list("fidelity", ["40", "50", "60"], "Of delta, in dB of the params.")
+_BITS = flags.DEFINE_list("bits", ["8"], "Of quant.")
 _CORE = flags.DEFINE_integer("core", -1, "That it is pinned to; -1: the first one allowed.")
 
 
@@ -54,6 +57,8 @@ def _codecs() -> list[tuple[str, Codec]]:
     if "delta" in _CODEC.value:
         for fidelity in map(float, _FIDELITY.value):
             made.append((f"delta, {fidelity:g} dB", DeltaCodec(fidelity, key_every=12)))
+    if "quant" in _CODEC.value:
+        made += [(f"quant, {bits} bits", QuantCodec(bits)) for bits in map(int, _BITS.value)]
     return made
 
 
@@ -113,8 +118,9 @@ def bench(case: str, codec: Codec, layouts: tuple[Layout, Layout], path: pathlib
 
 def main(_: list[str]) -> None:
     core = _CORE.value if _CORE.value >= 0 else min(os.sched_getaffinity(0))
-    shapes = jax.eval_shape(build.model(setups.config()).init, jax.random.key(0))
-    layouts = Layout.of(shapes), Layout.of(shapes, "color")
+    model = build.model(setups.config())
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    layouts = Layout.of(shapes, *model.roles.own), Layout.of(shapes, *model.roles.shared)
     os.sched_setaffinity(0, {core})  # of this thread, and of those and the processes it starts
     for task in os.listdir("/proc/self/task"):
         os.sched_setaffinity(int(task), {core})

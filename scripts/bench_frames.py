@@ -20,13 +20,13 @@ from absl import app, flags, logging
 from benching import rows, setups
 
 from configs import demo
-from inv_jax import params as params_lib
 from inv_jax.assembly import build
 from inv_jax.cost import trial
+from inv_jax.data.segments import Segment
 from inv_jax.train import lanes, resume
-from inv_jax.train.frame import FrameInTraining
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import SCRATCH, Phase
+from inv_jax.train.segment import SegmentInTraining
 from inv_jax.types import InvError
 
 _ALL = ("nerf", "image")
@@ -37,7 +37,7 @@ _SIZE = flags.DEFINE_string("size", "160x90", "Of the picture, WIDTHxHEIGHT.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of timing.")
 _STEPS = flags.DEFINE_integer("steps", 0, "Steps in a timed dispatch; 0: 4, or 100 on a GPU.")
 
-_PHASE = Phase("scratch", 1, 10**6, params_lib.ROLES, SCRATCH, keep_optimizer=False)
+_STEPS_OF_A_FRAME = 10**6  # more than are timed
 
 
 class Group:
@@ -46,23 +46,34 @@ class Group:
     def __init__(self, config: ml_collections.ConfigDict, size: tuple[int, int, int], count: int):
         devices, model = Devices(), build.model(config)
         stepper = build.stepper(config, model, devices, frames_at_once=count)
-        frame, cameras = trial.random_frame(*size)
+        frame, cameras = trial.random_views(*size)
         self._lanes = lanes.make(stepper, devices, cameras, range(count), count)
         self.rows_per_pass = stepper.rows_per_pass
+        roles = model.roles.all
+        phase = Phase("scratch", 1, _STEPS_OF_A_FRAME, roles, SCRATCH, keep_optimizer=False)
         self._frames = []
         for number in range(count):
+            alone = range(number, number + 1)
             state, step, seconds = resume.begin(
                 model.init(jax.random.key(number)),
                 None,
                 None,
-                phase=_PHASE,
+                phase=phase,
                 optimizer=stepper.optimizer,
                 key=jax.random.key(number),
             )
             placed = self._lanes.place(frame.replace(index=np.int32(number)))
             state = self._lanes.begin(number, state)
             self._frames.append(
-                FrameInTraining(number, _PHASE, state, placed, np.zeros(0), step, seconds)
+                SegmentInTraining(
+                    segment=Segment(alone, alone, alone),
+                    phase=phase,
+                    state=state,
+                    views=placed,
+                    truth=lambda _: np.zeros(0),  # nobody looks at it
+                    step=step,
+                    seconds=seconds,
+                )
             )
         self._lanes.run(self._frames, 1)
 

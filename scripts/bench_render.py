@@ -42,7 +42,7 @@ def bench(
     chunk = sizing.rows_per_chunk(config, nerf, devices)
     renderer = ViewRenderer(nerf, devices, chunk)
     params = renderer.params(nerf.init(jax.random.key(0)))
-    _, cameras = trial.random_frame(1, height, width)
+    _, cameras = trial.random_views(1, height, width)
 
     def image_seconds() -> float:
         start = time.perf_counter()
@@ -52,7 +52,7 @@ def bench(
     compile_seconds = image_seconds()
     rays = height * width
     share = -(-rays // devices.count)
-    cost = count.image(nerf, rays=share, rows_per_chunk=chunk, itemsize=count.itemsize(precision))
+    cost = count.image(nerf, rows=share, rows_per_chunk=chunk, itemsize=count.itemsize(precision))
     floor_timer = Floor(precision)
     floor_timer.prepare(cost.products)
     times = rows.in_turn(

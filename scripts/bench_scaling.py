@@ -24,7 +24,6 @@ from absl import app, flags, logging
 from benching import hosts as host
 from benching import rows, setups
 
-from inv_jax import params as params_lib
 from inv_jax.assembly import build
 from inv_jax.cost import trial
 from inv_jax.train import hosts
@@ -52,8 +51,8 @@ def measure(kind: str, devices: Devices) -> dict[str, object]:
     config = setups.config(train__rows_per_step=rays)
     nerf = build.model(config)
     stepper = build.stepper(config, nerf, devices)
-    placed = devices.replicate(trial.random_frame(*map(int, _PIXELS.value)))
-    step = trial.Trial(stepper, devices, params_lib.ROLES, *placed)
+    placed = devices.replicate(trial.random_views(*map(int, _PIXELS.value)))
+    step = trial.Trial(stepper, devices, nerf.roles.all, *placed)
     steps = _STEPS.value or (2 if devices.platform == "cpu" else 50)
     step.seconds(1)
     times = rows.in_turn(_ROUNDS.value, step=lambda: step.seconds(steps))["step"]

@@ -46,7 +46,7 @@ class _Model:
         self.trial = trial.Trial(stepper, devices, found.roles, frame, cameras, found.mixture)
         self.cost = count.step(
             net,
-            rays=stepper.rows_per_step // stepper.num_devices,
+            rows=stepper.rows_per_step // stepper.num_devices,
             rows_per_pass=stepper.rows_per_pass,
             roles=found.roles,
             itemsize=count.itemsize(net.precision),
@@ -55,7 +55,7 @@ class _Model:
 
 
 def _row(phase: str, devices: Devices) -> dict[str, Any]:
-    host = trial.random_frame(*map(int, _PIXELS.value), has_regions=True)
+    host = trial.random_views(*map(int, _PIXELS.value), has_regions=True)
     frame, cameras = devices.replicate(host)
     changes = {"train__rows_per_step": _RAYS.value, "train__freeze_frame": 2}
     inv = _Model(setups.config(**changes), phase, frame.replace(regions=None), cameras, devices)

@@ -43,7 +43,7 @@ from inv_jax.checkpoint import FrameStore  # noqa: E402
 from inv_jax.codec.base import Codec, Layout, Packet  # noqa: E402
 from inv_jax.codec.delta_codec import DeltaCodec  # noqa: E402
 from inv_jax.codec.fpzip_codec import FpzipCodec  # noqa: E402
-from inv_jax.codec.gauge import RayGauge  # noqa: E402
+from inv_jax.codec.gauge import PictureGauge  # noqa: E402
 from inv_jax.data.capture import Capture  # noqa: E402
 from inv_jax.geometry import cameras as cameras_lib  # noqa: E402
 from inv_jax.models.nerf import Nerf  # noqa: E402
@@ -146,7 +146,7 @@ class Setup:
 
     @functools.cached_property
     def layout(self) -> Layout:
-        return Layout.of(self.warm[0])
+        return Layout.of(self.warm[0], *self.nerf.roles.own)
 
     @functools.cached_property
     def warm(self) -> tuple[Params, dict]:
@@ -167,8 +167,8 @@ class Setup:
         finally:
             store.close()
 
-    def gauge(self) -> RayGauge:
-        return RayGauge(self.nerf, self.train_cameras, self.warm[0])
+    def gauge(self) -> PictureGauge:
+        return PictureGauge(self.nerf, self.train_cameras, self.warm[0])
 
 
 def set_up(capture: str, workdir: pathlib.Path) -> Setup:
@@ -220,7 +220,7 @@ def transfer(setup: Setup, name: str, loop: Loop | None = None) -> Video:
         shaping = None if penalty is None else penalty.begin(trainable)
         state = TrainState(
             trainable, frozen, opt_state, jax.random.fold_in(key, frame), jnp.int32(0),
-            Means.start(), shaping,
+            Means.start(), jnp.int32(setup.config.train.steps), shaping,
         )  # fmt: skip
         shot = setup.capture.load(frame, setup.capture.train_cams)
         state = run(state, shot, setup.train_cameras, jnp.int32(setup.config.train.steps))

@@ -25,6 +25,7 @@ from fuzzing.judge import Judge, Verdict, originals, remembered_streams
 
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.raw_codec import RawCodec
 
 _FILES = flags.DEFINE_integer("files", 3000, "How many.", lower_bound=1)
@@ -39,6 +40,7 @@ CODECS = {
     "raw": [RawCodec(), RawCodec()],
     "twc": [FpzipCodec(precision=16, group=0), FpzipCodec(precision=24, group=3)],
     "delta": [DeltaCodec(key_every=4), DeltaCodec(fidelity=20.0, key_every=100)],
+    "quant": [QuantCodec(), QuantCodec(bits=5, axis=-1)],
 }
 
 _NUMBER = struct.Struct("<Q")

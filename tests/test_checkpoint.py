@@ -1,6 +1,7 @@
-"""Frames on disk: what goes in comes out, at what size, and what a broken disk says."""
+"""Segments on disk: what goes in comes out, at what size, and what a broken disk says."""
 
 import errno
+import json
 import pathlib
 import resource
 import shutil
@@ -15,10 +16,11 @@ from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
+from inv_jax.params import Roles
 from inv_jax.types import InvError
 
-_BOTH = params_lib.ROLES
-_STRUCTURE = (params_lib.STRUCTURE,)
+ROLES = Roles(own=("structure",), shared=("color",))
+_BOTH, _STRUCTURE = ROLES.all, ROLES.own
 _MIB = 2**20
 
 
@@ -62,7 +64,7 @@ def _assert_same(found, expected) -> None:
 
 @pytest.fixture
 def store(tmp_path):
-    store = FrameStore(tmp_path, writable=True)
+    store = FrameStore(tmp_path, roles=ROLES)
     yield store
     store.close()
 
@@ -101,20 +103,22 @@ def test_metadata_comes_back_with_the_frames_that_hold_the_roles(store, video):
     assert found == {
         "phase": "phase of 3",
         "loss": 0.5 / 3,
+        "own": ["structure"],
         "holds": {"structure": 3, "color": 2},
     }
+    assert store.notes(3) == {"phase": "phase of 3", "loss": 0.5 / 3}
 
 
 def test_color_is_stored_only_by_frames_that_trained_it(store, video):
     assert len(video) == 4
-    has_color = [store.role_bytes(frame, "color") > 0 for frame in store.frames()]
+    has_color = [store.shared_bytes(frame) > 0 for frame in store.frames()]
     assert has_color == [True, True, False, False]
 
 
 def test_color_that_no_frame_holds_yet_is_stored_though_it_did_not_train(store):
     params = _params(1)
     store.save(7, params, _optimizer(1), trained=_STRUCTURE, metadata={})
-    assert store.role_bytes(7, "color") > 0
+    assert store.shared_bytes(7) > 0
     _assert_same(store.params(7), params)
 
 
@@ -127,7 +131,7 @@ def test_only_the_newest_frame_keeps_its_optimizer(store, video):
 def test_a_frame_of_the_full_network_costs_its_params_and_little_more(tmp_path):
     """The first three layers of both networks are 1.13 MiB of float32; nothing compresses those."""
     params = jax.device_get(Nerf(NerfMlp()).init(jax.random.key(0)))
-    store = FrameStore(tmp_path, writable=True)
+    store = FrameStore(tmp_path, roles=ROLES)
     for frame in (1, 2, 3):
         trained = _BOTH if frame == 1 else _STRUCTURE
         store.save(
@@ -139,7 +143,112 @@ def test_a_frame_of_the_full_network_costs_its_params_and_little_more(tmp_path):
     assert 1.0 * _MIB <= size <= 1.5 * _MIB
     structure = params_lib.select(params, _STRUCTURE)
     assert params_lib.num_bytes(structure) == 4 * 2 * (63 * 256 + 2 * 256 * 256 + 3 * 256)
-    assert size == pytest.approx(store.role_bytes(2, "structure"), rel=0.01)
+    assert size == pytest.approx(store.own_bytes(2), rel=0.01)
+
+
+# Segments of several frames, and of models that share nothing.
+
+
+def _save_clips(store: FrameStore, lengths: dict[int, int]) -> dict[int, dict]:
+    """Stores a segment of each length by its first frame; colors train in the first alone."""
+    saved = {}
+    for number, length in lengths.items():
+        params = _transferred(next(iter(saved.values()), _params(0)), number)
+        trained, notes = _STRUCTURE if saved else _BOTH, {"num_frames": length, "loss": 0.5}
+        store.save(number, params, _optimizer(number), trained=trained, metadata=notes)
+        saved[number] = params
+    return saved
+
+
+def test_frames_of_clips_are_all_that_can_be_shown(store, tmp_path):
+    saved = _save_clips(store, {3: 4, 7: 1, 8: 2})
+    for reader in (store, FrameStore(tmp_path)):
+        assert reader.numbers() == [3, 7, 8]
+        assert reader.segments() == [range(3, 7), range(7, 8), range(8, 10)]
+        assert reader.frames() == [3, 4, 5, 6, 7, 8, 9]
+        for number, frames in ((3, (3, 4, 6)), (7, (7,)), (8, (8, 9))):
+            for frame in frames:
+                assert reader.segment(frame)[0] == number
+                _assert_same(reader.params(frame), saved[number])
+                assert reader.notes(frame) == {
+                    "num_frames": len(reader.segment(frame)),
+                    "loss": 0.5,
+                }
+                assert reader.color_id(frame) == 3
+                assert (reader.optimizer(frame) is None) == (number != 8)
+
+
+@pytest.mark.parametrize("frame", [2, 5, 9, 12])
+def test_a_frame_between_clips_is_not_stored(store, frame):
+    _save_clips(store, {3: 2, 6: 3, 10: 2})
+    for read in (store.segment, store.params, store.metadata, store.color_id, store.optimizer):
+        with pytest.raises(InvError, match=rf"frame {frame} is not stored.*3 to 11"):
+            read(frame)
+
+
+def test_frames_that_were_left_out_are_not_stored(store):
+    _save_clips(store, {1: 1, 4: 1, 7: 1})  # every third frame is trained on
+    assert store.frames() == [1, 4, 7]
+    assert store.segments() == [range(1, 2), range(4, 5), range(7, 8)]
+
+
+def test_runs_that_do_not_know_segments_are_frames(store, video, tmp_path):
+    """What they noted has neither lengths nor roles."""
+    store.close()
+    for path in (tmp_path / "frames").glob("*/metadata/metadata"):
+        notes = json.loads(path.read_text())
+        assert notes.pop("own") == ["structure"]
+        assert "num_frames" not in notes
+        path.write_text(json.dumps(notes))
+    reader = FrameStore(tmp_path)
+    assert reader.frames() == [1, 2, 3, 4]
+    assert reader.segment(4) == range(4, 5)
+    assert [reader.color_id(frame) for frame in reader.frames()] == [1, 2, 2, 2]
+    assert [reader.shared_bytes(frame) > 0 for frame in reader.frames()] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert all(reader.own_bytes(frame) > 0 for frame in reader.frames())
+    _assert_same(reader.params(4), video[3])
+
+
+def test_where_nothing_is_shared_all_have_one_color(tmp_path):
+    """Roles are the model's own; a reader finds them."""
+    roles = Roles(own=("decoder", "codes"))
+    writer = FrameStore(tmp_path, roles=roles)
+
+    def params(seed: int) -> dict:
+        leaf = np.random.default_rng(seed).normal(size=(4, 5)).astype(np.float32)
+        return {"net": {role: {"layer_0": {"kernel": leaf}} for role in roles.own}}
+
+    for number in (2, 5):
+        metadata = {"num_frames": 3}
+        writer.save(number, params(number), {}, trained=roles.all, metadata=metadata)
+    writer.close()
+    reader = FrameStore(tmp_path)
+    assert [reader.color_id(frame) for frame in reader.frames()] == [2] * 6
+    for number in (2, 5):
+        _assert_same(reader.params(number + 1), params(number))
+        assert reader.shared_bytes(number) == 0
+        folder = tmp_path / "frames" / f"{number:06d}"
+        sizes = [_bytes_of(folder / role) for role in roles.own]
+        assert reader.own_bytes(number) == sum(sizes) > max(sizes) > 0
+
+
+def test_bytes_of_roles_are_those_of_their_folders(store, video, tmp_path):
+    assert len(video) == 4
+    folders = {n: tmp_path / "frames" / f"{n:06d}" for n in (2, 3)}
+    for reader in (store, FrameStore(tmp_path)):
+        for number, folder in folders.items():
+            assert reader.own_bytes(number) == _bytes_of(folder / "structure") > 0
+            assert reader.shared_bytes(number) == _bytes_of(folder / "color")
+    assert store.shared_bytes(2) > 0 == store.shared_bytes(3)
+
+
+def _bytes_of(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 # States within a frame.
@@ -216,7 +325,7 @@ def test_half_written_frames_are_not_seen_and_go_before_the_next_is_written(stor
     shutil.copytree(tmp_path / "frames" / "000004", half)
     assert FrameStore(tmp_path).frames() == [1, 2, 3, 4]
     assert half.is_dir()  # a reader leaves it alone: the writer may be at work
-    writer = FrameStore(tmp_path, writable=True)
+    writer = FrameStore(tmp_path, roles=ROLES)
     assert writer.frames() == [1, 2, 3, 4]
     params = _transferred(video[3], 5)
     writer.save(5, params, _optimizer(5), trained=_STRUCTURE, metadata={})
@@ -268,6 +377,19 @@ def test_an_unreadable_frame_is_a_one_line_error_and_the_others_still_play(video
         reader.params(3)
     assert "\n" not in str(raised.value)
     _assert_same(reader.params(4), video[3])
+
+
+@pytest.mark.parametrize("damage", [_remove, _empty, _cut, _scribble, _no_metadata])
+@pytest.mark.parametrize("frame", [1, 4])
+def test_an_unreadable_end_leaves_the_frames_between(video, tmp_path, damage, frame):
+    """The first frame tells which roles there are, the last one how long it is."""
+    damage(tmp_path / "frames" / f"{frame:06d}")
+    reader = FrameStore(tmp_path)
+    assert reader.frames() == [1, 2, 3, 4]
+    for number in (2, 3):
+        _assert_same(reader.params(number), video[number - 1])
+    with pytest.raises(InvError, match=str(frame)):
+        reader.params(frame)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

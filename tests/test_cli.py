@@ -14,7 +14,10 @@ import pytest
 
 from inv_jax import cli
 from inv_jax.checkpoint import FrameStore
+from inv_jax.params import Roles
 from inv_jax.train.step import Stepper
+
+ROLES = Roles(("structure",), ("color",))
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _BASE = _ROOT / "configs" / "base.py"
@@ -172,7 +175,7 @@ def test_a_mistake_in_a_setting_names_it_and_nothing_is_written(
 
 def test_colors_of_a_run_without_frames_are_refused(capture, tmp_path, capsys):
     other, workdir = tmp_path / "other", tmp_path / "run"
-    FrameStore(other, writable=True).close()
+    FrameStore(other, roles=ROLES).close()
     argv = _train_argv(workdir, capture, f"--config.train.init_from={other}")
     assert "no stored frames" in _error(argv, capsys)
     assert not workdir.exists()
@@ -266,7 +269,7 @@ def test_a_loss_that_is_not_finite_names_frame_and_step(run, capture, tmp_path, 
     """Frame 3 of a run of two; its optimizer has a moment that is infinite."""
     workdir = tmp_path / "run"
     shutil.copytree(run, workdir)
-    store = FrameStore(workdir, writable=True)
+    store = FrameStore(workdir, roles=ROLES)
     good = store.params(2)
     broken = store.optimizer(2)
     path = next(name for name in broken if "/mu/" in name and name.endswith("kernel"))
@@ -274,7 +277,7 @@ def test_a_loss_that_is_not_finite_names_frame_and_step(run, capture, tmp_path, 
     metadata = store.metadata(2)
     store.close()
     shutil.rmtree(workdir / "frames" / "000002")
-    store = FrameStore(workdir, writable=True)
+    store = FrameStore(workdir, roles=ROLES)
     store.save(2, good, broken, trained=("structure",), metadata=metadata)
     store.close()
 

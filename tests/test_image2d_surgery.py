@@ -80,7 +80,7 @@ def test_every_name_is_a_plan(name):
     plan = plans.of(config)
     plans.images(config, plan)
     roles = [plan.phase(frame).roles for frame in (1, 2)]
-    both, structure = params_lib.ROLES, (params_lib.STRUCTURE,)
+    both, structure = ("structure", "color"), ("structure",)
     expected = {
         "transfer": [both, structure],
         "color_transfer": [structure, structure],

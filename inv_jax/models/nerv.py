@@ -19,61 +19,39 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from inv_jax import params as params_lib
-from inv_jax.models import convolution, linear
+from inv_jax.models import convolution, linear, nerv_blocks
 from inv_jax.models.base import Model
 from inv_jax.models.convolution import Planes
 from inv_jax.models.encodings import TimeWaves
-from inv_jax.models.work import Map, Network, Work
+from inv_jax.models.nerv_blocks import (
+    ACTIVATIONS,
+    BATCH,
+    BILINEAR,
+    COLORS,
+    CONV,
+    DECONV,
+    INSTANCE,
+    NONE,
+    NORMS,
+    UPSAMPLINGS,
+    Block,
+)
+from inv_jax.models.work import Work
 from inv_jax.sampling.rows import Rows
 from inv_jax.sampling.views import VIEWS
 from inv_jax.types import Cameras, InvError, Params, Places, Predictions, Rendering
 
 NETWORK, DECODER = "nerv", "decoder"
-CONV, DECONV, BILINEAR = UPSAMPLINGS = ("conv", "deconv", "bilinear")
-NONE, BATCH, INSTANCE = NORMS = ("none", "bn", "in")
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": jax.nn.relu,
-    "leaky": functools.partial(jax.nn.leaky_relu, negative_slope=0.01),
-    "leaky01": functools.partial(jax.nn.leaky_relu, negative_slope=0.1),
-    "relu6": jax.nn.relu6,
-    "gelu": functools.partial(jax.nn.gelu, approximate=False),
-    "swish": jax.nn.silu,
-    "softplus": jax.nn.softplus,
-    "hardswish": jax.nn.hard_swish,
-}
 
 # Their gradients follow from their results, which the next kernel reads anyway.
 _PIECEWISE = ("relu", "leaky", "leaky01", "relu6")
 _NORM_EPS = 1e-5
-# Operations of an element beside the one that counts as a ReLU: forward, forward and backward.
-_ACTIVATION_FLOPS, _NORM_FLOPS = (10, 25), (8, 20)
-_COLORS = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """One block of a decoder.
-
-    Attributes:
-      stride: Times as many rows and columns come out.
-      fan_in: Channels that go in.
-      fan_out: Channels that come out.
-      height: Rows that go in.
-      width: Columns that go in.
-    """
-
-    stride: int
-    fan_in: int
-    fan_out: int
-    height: int
-    width: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,9 +160,9 @@ class Nerv(Model):
         }
         blocks = self.blocks()
         for i, block in enumerate(blocks):
-            shapes[f"block_{i}"] = _kernel_shape(block, self.upsampling)
+            shapes[f"block_{i}"] = nerv_blocks.kernel_shape(block, self.upsampling)
         return shapes | {
-            name: (1, 1, blocks[i].fan_out, _COLORS) for i, name in self.heads().items()
+            name: (1, 1, blocks[i].fan_out, COLORS) for i, name in self.heads().items()
         }
 
     def init(self, key: PRNGKeyArray) -> Params:
@@ -274,40 +252,12 @@ class Nerv(Model):
 
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`: a convolution is a map of as many rows as it has places."""
-        trains, shapes = DECODER in roles, self.layer_shapes()
-        ways = 1 if trains else 0
-        stem = [shape for name, shape in shapes.items() if name.startswith("stem_")]
-        maps = [Map(1, *shape, True, trains, trains and i > 0) for i, shape in enumerate(stem)]
-        kept = sum(fan_in for fan_in, _ in stem)
-        elements = sum(fan_out for _, fan_out in stem)
-        pictures = 0
-        for i, block in enumerate(self.blocks()):
-            map_ = _block_map(block, shapes[f"block_{i}"], self.upsampling, trains)
-            maps.append(map_)
-            made = map_.rows * map_.fan_out
-            elements += made
-            kept += block.height * block.width * block.fan_in  # what the kernel reads
-            kept += 0 if self.activation in _PIECEWISE else made  # what the activation reads
-            if self.upsampling == BILINEAR:
-                kept += map_.rows * block.fan_in  # ... and the kernel
-            if self.norm == INSTANCE:
-                kept += made
-            if i in self.heads():
-                pixels = block.height * block.width * block.stride**2
-                maps.append(Map(pixels, block.fan_out, _COLORS, True, trains, trains))
-                kept += made + pixels * _COLORS
-                pictures += pixels * _COLORS
-        point_flops = _ACTIVATION_FLOPS[ways] + (self.norm != NONE) * _NORM_FLOPS[ways]
-        network = Network(
-            points=1,
-            maps=tuple(maps),
+        return nerv_blocks.work(
+            *(self.blocks(), self.layer_shapes(), self.heads(), self.upsampling),
             encoded=self.encoding.features,
-            point_flops=point_flops * elements + _ACTIVATION_FLOPS[ways] * pictures,
-            point_floats=0,
-            kept=kept if trains else 0,
-            kept_bytes=0,
+            norm=self.norm,
+            trains=DECODER in roles,
         )
-        return Work(networks=(network,), row_floats=2 + 3 * pictures)
 
     def check_views(self, cameras: Cameras, num_frames: int) -> None:
         """See `Model.check_views`: a clip of one camera, of its own size.
@@ -343,24 +293,6 @@ class Nerv(Model):
                 "model.norm='bn' can be shown but not trained: its running statistics come from no "
                 "gradient; choose 'in' or 'none'"
             )
-
-
-def _kernel_shape(block: Block, upsampling: str) -> tuple[int, ...]:
-    s, fan_in, fan_out = block.stride, block.fan_in, block.fan_out
-    return {
-        CONV: (3, 3, fan_in, fan_out * s * s),
-        DECONV: (s, s, fan_in, fan_out),
-        BILINEAR: (2 * s + 1, 2 * s + 1, fan_in, fan_out),
-    }[upsampling]
-
-
-def _block_map(block: Block, shape: tuple[int, ...], upsampling: str, trains: bool) -> Map:
-    places, (rows, columns, fan_in, fan_out) = block.height * block.width, shape
-    if upsampling == DECONV:
-        return Map(places, fan_in, rows * columns * fan_out, True, trains, trains)
-    if upsampling == BILINEAR:
-        places *= block.stride**2
-    return Map(places, rows * columns * fan_in, fan_out, True, trains, trains)
 
 
 @functools.partial(jax.jit, static_argnums=0)

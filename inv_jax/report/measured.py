@@ -240,16 +240,17 @@ class Viewer:
         return np.asarray(view.rgb)
 
     def _key(self, frame: int, cam: int) -> str:
-        """Names a rendered picture by all it is made of."""
-        if self._kept[0] != frame:
+        """Names a rendered picture by all it is made of: params, camera, and time within a clip."""
+        source, time_in_clip = self._playback.source, self._playback.time(frame)
+        number = source.segment(frame)[0]
+        if self._kept[0] != number:
             digest = hashlib.sha256(self._scene.encode())
-            for path, leaf in sorted(
-                params_lib.flatten(self._playback.source.params(frame)).items()
-            ):
+            for path, leaf in sorted(params_lib.flatten(source.params(frame)).items()):
                 digest.update(path.encode())
                 digest.update(np.ascontiguousarray(leaf).tobytes())
-            self._kept = frame, digest.hexdigest()[:24]
-        return f"{self._kept[1]}-cam{cam:02d}"
+            self._kept = number, digest.hexdigest()[:24]
+        when = f"-time{time_in_clip:.9f}" if time_in_clip else ""
+        return f"{self._kept[1]}-cam{cam:02d}{when}"
 
 
 def journal_scores(run: Run, frame: int, cam: int | None = None) -> Scores:

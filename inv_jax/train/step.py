@@ -61,7 +61,7 @@ class TrainState:
     key: Array  # the segment's random key
     step: Array  # () int32, steps done in this segment
     means: Means
-    total: Any = 0  # () int32, steps that it is to have
+    total: Array  # () int32, steps that it is to have
     shaping: Any = None  # arrays of the stepper's shaper, of this segment; None: it shapes nothing
     mix: Mix | None = None  # of the segment's steps; None: all are plain
 

@@ -6,6 +6,7 @@ import ml_collections
 from absl import flags
 
 from configs import base, image2d, split
+from inv_jax import settings
 
 _WIDTH = flags.DEFINE_integer("width", 0, "Width of the network; 0: the config's.")
 _DEPTH = flags.DEFINE_integer("depth", 0, "Layers of its trunk; 0: the config's.")
@@ -45,7 +46,6 @@ def _changed(made: ml_collections.ConfigDict, changes: dict[str, Any]) -> ml_col
     made.model.update(width=_WIDTH.value or made.model.width)
     made.model.update(depth=_DEPTH.value or made.model.depth)
     made.model.update(structure_layers=min(made.model.structure_layers, made.model.depth))
-    made.update_from_flattened_dict(
-        {name.replace("__", "."): value for name, value in changes.items()}
+    return settings.changed(
+        made, {name.replace("__", "."): value for name, value in changes.items()}
     )
-    return made

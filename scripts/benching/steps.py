@@ -25,7 +25,10 @@ _SECONDS = flags.DEFINE_float("seconds", 1.0, "How long one timed dispatch takes
 _BUDGET = flags.DEFINE_float("budget", 0.0, "No new case begins after so many seconds; 0: all do.")
 _TRACE = flags.DEFINE_string("trace", "", "Folder for a trace of each first case; prints its ops.")
 
-PHASES = {"warmup": params_lib.ROLES, "transfer": (params_lib.STRUCTURE,)}  # what trains
+PHASES = {  # what trains
+    "warmup": (params_lib.STRUCTURE, params_lib.COLOR),
+    "transfer": (params_lib.STRUCTURE,),
+}
 _MOST_BYTES = 0.5  # of the memory, for the activations of a pass in a sweep
 
 
@@ -79,7 +82,7 @@ class Bench:
         precision, share = model.precision, stepper.rows_per_step // self._devices.count
         cost = count.step(
             model,
-            rays=share,
+            rows=share,
             rows_per_pass=stepper.rows_per_pass,
             roles=case.roles,
             itemsize=count.itemsize(precision),
@@ -133,7 +136,7 @@ class Bench:
     def _frame(self, pixels: tuple[int, int, int]) -> Any:
         """Random pixels and their cameras, on the devices; the last ones are kept."""
         if self._placed is None or self._placed[0] != pixels:
-            self._placed = pixels, self._devices.replicate(trial.random_frame(*pixels))
+            self._placed = pixels, self._devices.replicate(trial.random_views(*pixels))
         return self._placed[1]
 
     def _beside(

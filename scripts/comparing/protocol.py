@@ -19,7 +19,6 @@ import ml_collections
 from absl import flags
 
 from comparing import ROOT
-from inv_jax import params as params_lib
 from inv_jax.commands import flagged
 from inv_jax.models import registry
 from inv_jax.types import InvError
@@ -160,7 +159,7 @@ class Protocol:
             "train.freeze_frame": self.freeze_frame,
             "train.init_from": str(warmup.folder),
             "train.init_frame": self.freeze_frame - 1,
-            "train.init_roles": params_lib.ROLES,
+            "train.init_roles": registry.make(config.model.to_dict()).roles.all,
         }
         return [*earlier, warmup, *self._budgets(method, seed, config, changes)]
 
@@ -216,7 +215,6 @@ def read_config(file: str, settings: Sequence[str]) -> Config:
     try:
         flagged.define_config(values, argv)
         values(argv)
-        values.config.to_dict()  # a file that could not be read only says so here
     except Exception as error:  # a config file is the user's code: it may raise anything
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InvError(f"{file} with {', '.join(settings)}: {lines[-1]}") from error

@@ -23,7 +23,8 @@ from . import mutations, samples
 SECONDS = 1.0  # that a file may take
 SPARE_BYTES = 1 << 26  # memory that any file may take
 BYTES_PER_BYTE = 200  # and so much more for each of its bytes
-_SHARES = {"raw": 3, "delta": 3, "twc": 2}  # of the files
+_SHARES = {"raw": 3, "delta": 3, "twc": 2, "quant": 3}  # of the files
+_CLIP = 4  # frames of a segment, where there are several
 
 Frames = Mapping[int, Mapping[str, np.ndarray]]
 
@@ -38,15 +39,24 @@ class Original:
 
 
 def originals(folder: pathlib.Path, codecs: Mapping[str, list[Codec]]) -> list[Original]:
-    """Videos of each codec, decoded once."""
+    """Videos of each codec, decoded once; the last one of those that can is of pruned clips."""
     made = []
     for name, settings in codecs.items():
         for number, codec in enumerate(settings):
             path = folder / f"{name}{number}.inv"
-            samples.write(path, codec, warmup=3, still="layer_2", seed=number)
+            is_last = number == len(settings) - 1
+            clip = _CLIP if is_last and codec.is_lag_free else 1
+            frames = 5 * clip if clip > 1 else 6
+            samples.write(
+                *(path, codec),
+                **{"frames": frames, "warmup": 3, "still": "layer_2"},
+                seed=number,
+                segment_frames=clip,
+                pruned=0.4 if clip > 1 else 0.0,
+            )
             video = NeuralVideo.open(path)
-            frames = {frame: flatten(video.params(frame)) for frame in video.frames()}
-            made += [Original(name, path.read_bytes(), frames)] * _SHARES.get(name, 1)
+            decoded = {frame: flatten(video.params(frame)) for frame in video.frames()}
+            made += [Original(name, path.read_bytes(), decoded)] * _SHARES.get(name, 1)
     return made
 
 

@@ -34,7 +34,7 @@ _INDEX_ROW = 28
 _VALUES: list[Any] = [
     None, True, -1, 0, 1, 2, 10**6, 2**31, 2**63, 10**400, -(10**400), 0.5, 1e308, -1e308,
     float("nan"), float("inf"), "", "x", "a/b", "../..", "\x1b[2J\n\0", "\ud800", "x" * 100_000,
-    [], [[]], [0], [2**40] * 4, [1] * 10_000, {}, {"x": {}}, "raw", "twc", "delta",
+    [], [[]], [0], [2**40] * 4, [1] * 10_000, {}, {"x": {}}, "raw", "twc", "delta", "quant",
 ]  # fmt: skip
 
 
@@ -57,8 +57,9 @@ def join(parts: Parts, *, with_index: bool = True) -> bytes:
             continue
         made = bitstream.part(kind, payload)
         if kind in _NUMBERED and len(payload) >= 16:
-            numbers = struct.unpack("<III?3x", payload[:16])
-            numbers = numbers if kind == bitstream.FRAME else (numbers[0], 0, 0, False)
+            *numbers, last = struct.unpack("<IIII", payload[:16])
+            flags = bool(last & 1), bool(last & 2)
+            numbers = [*numbers, *flags] if kind == bitstream.FRAME else [numbers[0], 0, 0, False]
             entries.append(bitstream.Entry(len(data), kind, *numbers))
         data += made
     return data + bitstream.closing(entries, len(data)) if with_index else data
@@ -255,7 +256,7 @@ def _odd_description(rng: random.Random, payload: bytes) -> bytes:
 
 def forge_version(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
     head = bitstream.MAGIC + struct.pack(
-        "<HH", rng.choice([0, 1, 2, 3, 65535]), rng.randrange(65536)
+        "<HH", rng.choice([0, 1, 2, 3, 4, 65535]), rng.randrange(65536)
     )
     return head + struct.pack("<I", zlib.crc32(head)) + data[bitstream.SIGNATURE_BYTES :]
 

@@ -9,7 +9,7 @@ from inv_jax.codec.base import Codec, Layout, Leaves
 from inv_jax.codec.header import Header
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.rig import Rig
-from inv_jax.params import nest
+from inv_jax.params import flatten, nest
 from inv_jax.types import Cameras, Params
 
 STRUCTURE = Layout(
@@ -124,22 +124,32 @@ def write(
     warmup: int = 2,
     still: str = "nothing",
     seed: int = 0,
+    segment_frames: int = 1,
+    pruned: float = 0.0,
 ) -> list[Params]:
-    """Writes a video of frames 1, 2 ...; returns the params that went in.
+    """Writes a video of frames 1, 2 ...; returns the params that went in, segment by segment.
 
     Args:
       path: Of the file.
       codec: For it.
       frames: How many.
-      warmup: Frames with color params of their own; the last one's stay.
+      warmup: Segments with color params of their own; the last one's stay.
       still: Color params that rest in them, as of `Walk.step`.
       seed: Of the walk.
+      segment_frames: Frames that share their params; the last ones may be fewer.
+      pruned: Part of the params that are zero, but for the color's.
     """
-    walk = Walk(seed=seed)
-    writer = VideoWriter(path, header(codec), codec)
-    given = []
-    for frame in range(1, frames + 1):
-        given.append(walk.step(with_color=frame <= warmup, still=still))
-        writer.push(frame, given[-1], max(1, min(frame, warmup)))
+    walk, rng = Walk(seed=seed), np.random.default_rng(seed)
+    writer = VideoWriter(path, header(codec, segment_frames=segment_frames), codec)
+    given, color = [], 1
+    for first in range(1, frames + 1, segment_frames):
+        is_warm = len(given) < warmup
+        color = first if is_warm else color
+        made = flatten(walk.step(with_color=is_warm, still=still))
+        for leaf, shape in STRUCTURE.shapes if pruned else ():
+            made[leaf] = np.where(rng.random(shape) < pruned, np.float32(0), made[leaf])
+        given.append(nest(made))
+        end = min(first + segment_frames, frames + 1)
+        writer.push(range(first, end), given[-1], color)
     writer.close()
     return given

@@ -1,8 +1,9 @@
-"""The gauge on rays: deterministic, and right about what matters."""
+"""The gauge on rays and on pictures: deterministic, and right about what matters."""
 
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,9 +11,11 @@ from inv_jax.assembly import build
 from inv_jax.codec import rate
 from inv_jax.codec.base import Layout
 from inv_jax.codec.delta_codec import DeltaCodec
-from inv_jax.codec.gauge import KeenGauge, RayGauge
+from inv_jax.codec.gauge import KeenGauge, PictureGauge
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import synthetic
+from inv_jax.sampling.views import VIEWS
+from inv_jax.types import Rendering
 
 _NUM_RAYS = 96
 
@@ -39,14 +42,14 @@ def scene(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gauge(scene) -> RayGauge:
+def gauge(scene) -> PictureGauge:
     nerf, params, cameras = scene
-    return RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rows_per_pass=32)
+    return PictureGauge(nerf, cameras, params, num_rows=_NUM_RAYS, rows_per_pass=32)
 
 
 @pytest.fixture(scope="module")
 def leaves(scene):
-    return Layout.of(scene[1]).pick(scene[1])
+    return Layout.of(scene[1], "structure").pick(scene[1])
 
 
 def _shaken(leaves, path: str, amplitude: float, seed: int = 0):
@@ -65,7 +68,7 @@ def test_the_same_question_has_the_same_answer_in_another_gauge(scene, gauge, le
     nerf, params, cameras = scene
     changed = _shaken(leaves, _KERNEL, 0.1)
     first = gauge.mse(leaves, changed)
-    again = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rows_per_pass=32)
+    again = PictureGauge(nerf, cameras, params, num_rows=_NUM_RAYS, rows_per_pass=32)
     assert first > 0
     assert again.mse(leaves, changed) == first == gauge.mse(leaves, changed)
 
@@ -102,14 +105,14 @@ def test_keenness_predicts_the_error_of_small_changes(gauge, leaves):
 
 def test_leaves_that_no_one_changes_come_from_the_params_that_were_shown(scene, leaves):
     nerf, params, cameras = scene
-    gauge = RayGauge(nerf, cameras, params, num_rays=_NUM_RAYS, rows_per_pass=32)
+    gauge = PictureGauge(nerf, cameras, params, num_rows=_NUM_RAYS, rows_per_pass=32)
     before = gauge.picture(leaves)
     gauge.show(jax.tree.map(lambda x: x * 0.5, params))
     assert np.abs(gauge.picture(leaves) - before).max() > 1e-3
 
 
 def test_an_encoder_holds_the_fidelity_in_the_picture(scene, gauge, leaves):
-    layout = Layout.of(scene[1])
+    layout = Layout.of(scene[1], "structure")
     encoder = DeltaCodec(fidelity=45.0).encoder(layout, gauge)
     for frame in range(3):
         moved = _shaken(leaves, _KERNEL, 0.02 * frame)
@@ -118,3 +121,39 @@ def test_an_encoder_holds_the_fidelity_in_the_picture(scene, gauge, leaves):
     weights = layout.unravel(rate.importance(layout, leaves, gauge, 1e-4))
     coarse, fine = (weights[f"{name}/structure/layer_0/kernel"] for name in ("coarse", "fine"))
     assert fine.mean() > coarse.mean()
+
+
+class _Clip:
+    """A stub of a decoder: a picture is a color that fades with time, brighter from row to row."""
+
+    rows = VIEWS
+
+    def inputs(self, cameras, places):
+        assert places.cols is None and places.rows is None
+        return places.times, places.cams, jnp.linspace(0.1, 1.0, cameras.height)
+
+    def predict(self, params, inputs):
+        times, cams, heights = inputs
+        color = params["net"]["own"]["layer_0"]["kernel"]
+        color = color * (1.0 - times[:, None]) + cams[:, None]
+        large = jnp.einsum("bc,h,w->bhwc", color, heights, jnp.ones(16))
+        return {"low": Rendering(rgb=large[:, ::2, ::2]), "high": Rendering(rgb=large)}
+
+
+def test_whole_pictures_at_times_all_over_the_segment(scene):
+    """The mean error of a color is that of its pictures, times and heights on average."""
+    _, _, cameras = scene
+    leaves = {"net/own/layer_0/kernel": np.ones((1, 3), np.float32)}
+    params = {"net": {"own": {"layer_0": {"kernel": np.ones((1, 3), np.float32)}}}}
+    gauge = PictureGauge(_Clip(), cameras, params, num_frames=8)
+    assert gauge.picture(leaves).shape == (11 * 12 * 16, 3)  # so many hold 2048 pixels
+    few = PictureGauge(_Clip(), cameras, params, num_frames=8, num_rows=4)
+    changed = {path: leaf + np.float32(0.5) for path, leaf in leaves.items()}
+    times, heights = np.float64([1, 3, 5, 7]) / 8, np.linspace(0.1, 1.0, 12)
+    wanted = 0.25 * np.mean((1 - times) ** 2) * np.mean(heights**2)
+    assert few.mse(leaves, changed) == pytest.approx(wanted, rel=1e-5)
+    assert few.mse(leaves, leaves) == 0.0
+    keen = few.keenness(leaves)["net/own/layer_0/kernel"]
+    assert keen.shape == (1, 3) and keen.mean() == pytest.approx(1.0) and keen.min() >= 0
+    frame = PictureGauge(_Clip(), cameras, params, num_rows=2)
+    assert frame.mse(leaves, changed) == pytest.approx(0.25 * np.mean(heights**2), rel=1e-5)

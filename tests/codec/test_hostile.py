@@ -26,6 +26,7 @@ from inv_jax.codec.base import CorruptError, Layout, Packet
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.frames import FrameDecoder, least_bytes
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.raw_codec import RawCodec
 from inv_jax.codec.source import BytesSource
 from inv_jax.codec.video import NeuralVideo
@@ -33,9 +34,10 @@ from inv_jax.types import InvError
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _CODECS = {
-    "raw": [RawCodec()],
+    "raw": [RawCodec(), RawCodec()],
     "twc": [FpzipCodec(precision=16, group=0)],
-    "delta": [DeltaCodec(key_every=4)],
+    "delta": [DeltaCodec(key_every=4), DeltaCodec(key_every=3)],
+    "quant": [QuantCodec(), QuantCodec(bits=5, axis=-1)],
 }
 
 
@@ -89,18 +91,19 @@ def test_any_bytes_are_refused_by_name(data, with_signature):
     payload=st.binary(max_size=80),
     count=st.integers(0, 4),
     is_key=st.booleans(),
+    is_segment=st.booleans(),
 )
-def test_any_payload_is_frames_or_a_named_error(samples, name, payload, count, is_key):
+def test_any_payload_is_frames_or_a_named_error(samples, name, payload, count, is_key, is_segment):
     """What stands behind the checksums, given to the codecs themselves."""
     layout = samples.STRUCTURE
     decoder = FrameDecoder(samples.header(_CODECS[name][0]))
     payload = payload.ljust(least_bytes(layout, count), b"\0")
     try:
-        frames = decoder.decode(Packet(3, count, is_key, payload))
+        frames = decoder.decode(Packet(3, count, is_key, payload, is_segment))
     except CorruptError as error:
         assert str(error).isprintable()
         return
-    assert sorted(frames) == list(range(3, 3 + count))
+    assert sorted(frames) == ([3] if is_segment else list(range(3, 3 + count)))
     for leaves in frames.values():
         assert {path: leaf.shape for path, leaf in leaves.items()} == dict(layout.shapes)
         assert all(np.isfinite(leaf).all() for leaf in leaves.values())
@@ -173,7 +176,7 @@ def test_a_group_that_breaks_is_not_decoded_again_for_each_of_its_frames(samples
 def test_very_many_leaves_take_no_longer_than_they_must(samples):
     layout = Layout(tuple((f"fine/structure/layer_{i}/bias", (1 + i,)) for i in range(500)))
     start = time.process_time()
-    for codec in (RawCodec(), FpzipCodec(), DeltaCodec()):
+    for codec in (RawCodec(), FpzipCodec(), DeltaCodec(), QuantCodec()):
         FrameDecoder(samples.header(codec, layout=layout))
     assert time.process_time() - start < 1.0
     with pytest.raises(CorruptError, match="cannot be 1 frames"):
@@ -205,4 +208,4 @@ def test_the_fuzzer_runs_and_reports():
     assert report["failures"] == 0
     counts = [sum(found.values()) for found in report["counts"].values()]
     assert sum(counts) == report["files"] == 300
-    assert {kind.split("/")[0] for kind in report["counts"]} == {"raw", "twc", "delta"}
+    assert {kind.split("/")[0] for kind in report["counts"]} == {"raw", "twc", "delta", "quant"}

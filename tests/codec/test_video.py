@@ -582,7 +582,9 @@ def test_many_damages_are_kept_up_to_a_number(videos):
 def test_an_unknown_codec_is_refused(samples):
     head = dataclasses.replace(samples.header(RawCodec()), codec="vp9")
     data = bitstream.signature() + bitstream.part(bitstream.META, head.dump())
-    with pytest.raises(CorruptError, match=r"codec 'vp9' is not known here, only delta, raw, twc"):
+    with pytest.raises(
+        CorruptError, match=r"codec 'vp9' is not known here, only delta, quant, raw, twc"
+    ):
         _open(data)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from inv_jax import params as params_lib
+from inv_jax import settings
 from inv_jax.assembly import build, captures, record
 from inv_jax.checkpoint import FrameStore
 from inv_jax.player.player import Player
@@ -37,16 +37,17 @@ def untrained(tmp_path_factory) -> Callable[..., pathlib.Path]:
         capture: pathlib.Path, frames: tuple[int, ...] = (1, 2, 3), seed: int = 0, **model: Any
     ) -> pathlib.Path:
         workdir = tmp_path_factory.mktemp("runs") / f"run{seed}"
-        config = base.get_config()
-        config.update_from_flattened_dict({"data.path": str(capture), **_TINY})
-        config.model.update(model)
+        own = {f"model.{name}": value for name, value in model.items()}
+        changes = {"data.path": str(capture), **_TINY, **own}
+        config = settings.changed(base.get_config(), changes)
         opened = captures.of(config, workdir)
         record.write(config, workdir, Devices(), rows_per_pass=0, capture=opened.fingerprint)
-        shapes = jax.eval_shape(build.model(config).init, jax.random.key(0))
+        net = build.model(config)
+        shapes = jax.eval_shape(net.init, jax.random.key(0))
         params = jax.tree.map(lambda leaf: np.full(leaf.shape, seed, leaf.dtype), shapes)
-        store = FrameStore(workdir, writable=True)
+        store = FrameStore(workdir, roles=net.roles)
         for frame in frames:
-            store.save(frame, params, {}, trained=params_lib.ROLES, metadata={})
+            store.save(frame, params, {}, trained=net.roles.all, metadata={})
         store.close()
         return workdir
 

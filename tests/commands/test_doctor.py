@@ -7,7 +7,7 @@ import re
 import pytest
 from absl import logging
 
-from inv_jax import cli
+from inv_jax import cli, settings
 from inv_jax.assembly import build
 from inv_jax.commands import forecast
 from inv_jax.cost import machine
@@ -103,7 +103,7 @@ def test_an_open_capture_says_how_large_a_frame_is(doctor, capture):
     assert status == 0
     assert "3 frames of 2 training cameras, 16x12" in output
     # 2 frames on the device, 2 cameras of 16x12, 3 bytes: in KiB.
-    assert f"{2 * 2 * 16 * 12 * 3 / 1024:.3g} KiB pixels of two frames" in output
+    assert f"{2 * 2 * 16 * 12 * 3 / 1024:.3g} KiB pixels of frames in training, and of the next" in output
 
 
 def test_a_capture_that_is_not_there_is_replaced_by_the_configs_sizes(doctor, tmp_path):
@@ -224,9 +224,7 @@ def test_a_procedural_capture_that_cannot_fit_is_not_rendered(doctor, little_mem
 def build_config(changes: dict):
     from configs import base
 
-    config = base.get_config()
-    config.update_from_flattened_dict({**_TINY, **changes})
-    return config
+    return settings.changed(base.get_config(), {**_TINY, **changes})
 
 
 def test_a_mistake_in_the_config_is_one_line(doctor, capture):

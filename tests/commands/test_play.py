@@ -10,7 +10,6 @@ from PIL import Image
 
 from configs import base
 from inv_jax import cli
-from inv_jax import params as params_lib
 from inv_jax.assembly import build
 from inv_jax.assembly.playback import model_of, open_playback
 from inv_jax.codec.base import Layout
@@ -28,12 +27,11 @@ pytestmark = pytest.mark.usefixtures("restored_process")
 
 def _write_video(path, name="nerf", frames=4, pretraining=False):
     """Frames of a small network that nobody trained."""
-    config = base.get_config()
-    with config.unlocked():
+    config = base.get_config(model=name)
+    config.model.update(width=8, depth=2, structure_layers=1, skip_layer=-1)
+    config.model.update(coarse_samples=4, fine_samples=4, position_octaves=2, direction_octaves=1)
+    if name == "split":
         config.split.pretraining = pretraining
-        config.model.update(name=name, width=8, depth=2, structure_layers=1, skip_layer=-1)
-        config.model.update(coarse_samples=4, fine_samples=4, position_octaves=2)
-        config.model.direction_octaves = 1
     nerf = build.model(config)
     pose = np.eye(3, 4, dtype=np.float32)[None]
     intrinsics = np.float32([[[8, 0, 4], [0, 8, 3], [0, 0, 1]]])
@@ -47,8 +45,8 @@ def _write_video(path, name="nerf", frames=4, pretraining=False):
     header = Header(
         codec.name,
         {},
-        Layout.of(params[0]),
-        Layout.of(params[0], *params_lib.SHARED),
+        Layout.of(params[0], *nerf.roles.own),
+        Layout.of(params[0], *nerf.roles.shared),
         config.to_dict(),
         rig,
         30.0,
@@ -56,7 +54,7 @@ def _write_video(path, name="nerf", frames=4, pretraining=False):
     )
     writer = VideoWriter(path, header, codec)
     for frame in range(1, frames + 1):
-        writer.push(frame, params[frame], 0)
+        writer.push(range(frame, frame + 1), params[frame], 0)
     writer.close()
     return path
 

@@ -13,7 +13,6 @@ from inv_jax.cost import trial
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
 from inv_jax.render.view import ViewRenderer
-from inv_jax.sampling.rays import sample_rays
 from inv_jax.train import losses, optimizer, parallel
 from inv_jax.train.mixture import PLAIN, Mixture
 from inv_jax.train.parallel import Devices
@@ -49,15 +48,14 @@ def make_trial(
     networks = jax.eval_shape(nerf.init, jax.random.key(0)).keys()
     stepper = Stepper(
         nerf,
-        functools.partial(sample_rays, nerf.inputs),
-        losses.mse,
+        losses.get("mse"),
         optimizer.make_optimizer(networks, 2.0),
-        lambda step: jnp.float32(1e-3),
+        lambda step, total, steps_per_epoch: jnp.float32(1e-3),
         rows_per_step=rays,
         rows_per_pass=rows_per_pass,
         axis=parallel.AXIS,
     )
-    frame, cameras = devices.replicate(trial.random_frame(2, 24, 32))
+    frame, cameras = devices.replicate(trial.random_views(2, 24, 32))
     return trial.Trial(stepper, devices, roles, frame, cameras, mixture)
 
 
@@ -67,9 +65,9 @@ def chunk_analysis() -> Callable[..., trial.Compiled]:
 
     def analyse(nerf: Nerf, rays: int) -> trial.Compiled:
         devices = Devices(jax.devices()[:1])
-        _, cameras = trial.random_frame(1, rays, 1)
+        _, cameras = trial.random_views(1, rays, 1)
         params = devices.replicate(nerf.init(jax.random.key(0)))
-        where = devices.replicate((cameras, np.int32(0)))
+        where = devices.replicate((cameras, np.int32(0), np.float32(0)))
         chunk = ViewRenderer(nerf, devices, rays)._chunk
         lowered = chunk.lower(params, *where, np.zeros((1, rays), np.int32))
         return trial.analysis(lowered, lowered.compile())
@@ -77,6 +75,7 @@ def chunk_analysis() -> Callable[..., trial.Compiled]:
     return analyse
 
 
+BOTH = (params_lib.STRUCTURE, params_lib.COLOR)
 SMALL = Nerf(NerfMlp(width=64, depth=4, skip_layer=2), coarse_samples=32, fine_samples=16)
 HEADS = Nerf(
     NerfMlp(width=96, depth=5, structure_heads=("density", "rgb")),
@@ -88,10 +87,10 @@ FULL = Nerf(NerfMlp())
 
 @pytest.fixture(
     params=[
-        pytest.param((SMALL, params_lib.ROLES), id="width 64, all"),
+        pytest.param((SMALL, BOTH), id="width 64, all"),
         pytest.param((SMALL, (params_lib.STRUCTURE,)), id="width 64, structure"),
         pytest.param((HEADS, (params_lib.STRUCTURE,)), id="heads", marks=pytest.mark.slow),
-        pytest.param((FULL, params_lib.ROLES), id="full, all", marks=pytest.mark.slow),
+        pytest.param((FULL, BOTH), id="full, all", marks=pytest.mark.slow),
         pytest.param((FULL, (params_lib.STRUCTURE,)), id="full", marks=pytest.mark.slow),
     ]
 )

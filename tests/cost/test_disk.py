@@ -14,7 +14,7 @@ from inv_jax.models.nerf import Nerf
 from inv_jax.models.split import SplitNerf
 from inv_jax.train import optimizer
 
-STRUCTURE = (params_lib.STRUCTURE,)
+STRUCTURE, BOTH = (params_lib.STRUCTURE,), (params_lib.STRUCTURE, params_lib.COLOR)
 
 
 def _folder_bytes(folder: pathlib.Path) -> int:
@@ -36,12 +36,10 @@ def test_counted_bytes_are_what_the_store_writes_within_five_percent(mlp, tmp_pa
                 tx.init(params_lib.split(params, roles)[0])
             ).items()
         }
-        for roles in (params_lib.ROLES, STRUCTURE)
+        for roles in (BOTH, STRUCTURE)
     }
-    store = FrameStore(tmp_path, writable=True)
-    store.save(
-        1, params, states[params_lib.ROLES], trained=params_lib.ROLES, metadata={"loss": 0.1}
-    )
+    store = FrameStore(tmp_path, roles=nerf.roles)
+    store.save(1, params, states[BOTH], trained=BOTH, metadata={"loss": 0.1})
     store.save(2, params, states[STRUCTURE], trained=STRUCTURE, metadata={"loss": 0.1})
     store.close()
 
@@ -67,7 +65,7 @@ def test_a_run_has_its_shared_layers_once_for_all_frozen_frames():
     once, thrice = (
         disk.of_run(
             nerf,
-            trained=[params_lib.ROLES] * warmup + [STRUCTURE] * 20,
+            trained=[BOTH] * warmup + [STRUCTURE] * 20,
             view_pixels=100,
             saves_within=False,
         )
@@ -83,6 +81,6 @@ def test_of_two_fields_later_frames_store_what_trains_of_them():
     first = (params_lib.STRUCTURE, params_lib.COLOR, params_lib.STATIC_STRUCTURE)
     one, two, all_roles = (
         disk.of_run(net, trained=trained, view_pixels=0, saves_within=False).color
-        for trained in ([first], [first, first], [first, params_lib.ROLES])
+        for trained in ([first], [first, first], [first, net.roles.all])
     )
     assert one < two < all_roles == 2 * one

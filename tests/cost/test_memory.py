@@ -32,7 +32,7 @@ def test_counted_chunk_is_the_compilers_within_half(chunk_analysis):
 def test_params_and_moments_are_those_that_optax_makes():
     nerf = Nerf(NerfMlp(width=16, depth=3), 4, 4)
     params = nerf.init(jax.random.key(0))
-    for roles in (params_lib.ROLES, (params_lib.STRUCTURE,)):
+    for roles in (nerf.roles.all, nerf.roles.own):
         trainable, _ = params_lib.split(params, roles)
         moments = optax.scale_by_adam().init(trainable)
         found = _of_training(nerf, phases=[roles])
@@ -40,8 +40,10 @@ def test_params_and_moments_are_those_that_optax_makes():
         assert found.moments == params_lib.num_bytes((moments.mu, moments.nu))
 
 
-def test_pixels_of_two_frames_take_three_bytes_each():
-    assert _of_training(Nerf(NerfMlp(), 4, 4), frame_pixels=1000).pixels == 6000
+def test_pixels_of_two_segments_take_three_bytes_each():
+    nerf = Nerf(NerfMlp(), 4, 4)
+    assert _of_training(nerf, segment_pixels=1000).pixels == 6000
+    assert _of_training(nerf, segment_pixels=1000, ahead=0).pixels == 3000  # a single one
 
 
 def test_frames_at_once_take_what_each_takes():
@@ -57,10 +59,10 @@ def test_frames_at_once_take_what_each_takes():
 
 def _of_training(nerf: Nerf, **changes) -> Memory:
     settings = {
-        "phases": [params_lib.ROLES],
+        "phases": [nerf.roles.all],
         "rows_per_pass": 8,
         "rows_per_chunk": 8,
-        "frame_pixels": 100,
+        "segment_pixels": 100,
     }
     return memory.of_training(nerf, **{**settings, **changes})
 

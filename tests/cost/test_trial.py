@@ -44,7 +44,7 @@ def test_kinds_are_timed_one_by_one_and_weighed(step, monkeypatch):
 
 
 def test_random_frames_are_of_the_size_asked_for():
-    frame, cameras = trial.random_frame(3, 5, 7)
+    frame, cameras = trial.random_views(3, 5, 7)
     assert frame.images.shape == (3, 5, 7, 3)
     assert (cameras.num_cams, cameras.height, cameras.width) == (3, 5, 7)
     assert len(np.unique(frame.images)) > 100

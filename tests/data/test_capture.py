@@ -5,12 +5,14 @@ import pathlib
 import struct
 import zlib
 
+import jax
 import numpy as np
 import pytest
 from absl import logging
 from PIL import Image
 
 from inv_jax.data import images
+from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
 
 
@@ -51,6 +53,38 @@ def test_load_returns_the_pixels_on_disk(write_meta, open_meta, pixels):
         assert (loaded.index, loaded.index.dtype) == (frame, np.int32)
         for cam in range(3):
             np.testing.assert_array_equal(loaded.images[cam], pixels(frame, cam))
+
+
+def test_a_clip_is_the_pictures_of_its_frames_frame_by_frame(write_meta, open_meta, pixels):
+    capture = open_meta(write_meta())
+    clip = capture.load_clip((3, 1), (2, 0))
+    assert clip.dtype == np.uint8
+    expected = [pixels(frame, cam) for frame in (3, 1) for cam in (2, 0)]
+    np.testing.assert_array_equal(clip, expected)
+
+
+def test_a_device_of_the_host_takes_a_clip_as_it_lies(write_meta, open_meta):
+    capture = open_meta(write_meta())
+    clips = [capture.load_clip(capture.span, capture.train_cams[:n]) for n in (1, 2)]
+    devices = Devices(jax.local_devices()[:1])
+    for clip in clips:
+        (placed,) = devices.parts(devices.replicate(clip))
+        assert placed.unsafe_buffer_pointer() == clip.ctypes.data
+
+
+def test_a_clip_of_frames_that_cannot_be_read_names_them(write_meta, open_meta, pixels):
+    path = write_meta()
+    capture = open_meta(path, num_frames=2)
+    with pytest.raises(InvError, match="frame 3 is not open"):
+        capture.load_clip((1, 3), (0,))
+    file = path / "frames_2" / "frame0002cam01.png"
+    Image.fromarray(pixels(2, 1, 6, 9)).save(file)
+    assert len(capture.load_clip((1, 2), (0, 2))) == 4  # of the others nothing is read
+    with pytest.raises(InvError, match=r"frame0002cam01\.png is 9x6; expected 8x6"):
+        capture.load_clip((1, 2), (0, 1))
+    file.write_bytes(b"no picture")
+    with pytest.raises(InvError, match=r"frame0002cam01\.png"):
+        capture.load_clip((1, 2), (0, 1))
 
 
 def test_frames_are_those_asked_for(write_meta, open_meta):

@@ -55,7 +55,7 @@ def write_pictures(folder: pathlib.Path, names: list[str]) -> pathlib.Path:
     return folder
 
 
-def open_video(path, *, factor=1, first_frame=1, num_frames=0, background=0.0) -> Capture:
+def open_video(path, *, factor=1, first_frame=1, num_frames=0, background=0.0, **more) -> Capture:
     settings = {"holdout": (), "near": 0.0, "ndc": False, "pixel_center": 0.0}
     return open_capture(
         images2d.LAYOUT,
@@ -65,6 +65,7 @@ def open_video(path, *, factor=1, first_frame=1, num_frames=0, background=0.0) -
         num_frames=num_frames,
         background=background,
         **settings,
+        **more,
     )
 
 
@@ -201,6 +202,84 @@ def test_a_factor_averages_squares(tmp_path):
 def test_a_factor_that_does_not_divide_is_refused_with_those_that_do(size, factor, message):
     with pytest.raises(InvError, match=message):
         images2d.reduced_size(*size, factor)
+
+
+def pooled(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Means over the bins of adaptive pooling, one by one, as its definition has them."""
+    rows, cols = image.shape[:2]
+    found = np.empty((height, width, 3))
+    for i in range(height):
+        top, bottom = i * rows // height, -(-(i + 1) * rows // height)
+        for j in range(width):
+            left, right = j * cols // width, -(-(j + 1) * cols // width)
+            found[i, j] = image[top:bottom, left:right].reshape(-1, 3).mean(axis=0)
+    return found
+
+
+@pytest.mark.parametrize(
+    "size", [(24, 36), (12, 18), (24, 17), (7, 36), (7, 5), (23, 35), (1, 1), (13, 1)]
+)
+def test_pictures_are_averaged_to_any_smaller_size(size):
+    image = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    smaller = images2d.Smaller.of(HEIGHT, WIDTH, 1, size)
+    assert (smaller.height, smaller.width) == size
+    found = smaller(image)
+    assert found.dtype == np.uint8
+    assert found.shape == (*size, 3)
+    assert np.abs(found - pooled(image, *size)).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_size_comes_behind_the_factor(tmp_path, clip, kind):
+    path = clip if kind == "file" else write_pictures(tmp_path, ["1.png", "2.png"])
+    capture = open_video(path, factor=2, size=(5, 7))
+    assert (capture.cameras.height, capture.cameras.width) == (5, 7)
+    np.testing.assert_array_equal(
+        capture.cameras.intrinsics[0], [[7, 0, 3.5], [0, 7, 2.5], [0, 0, 1]]
+    )
+    squares = images2d.reduce(image(open_video(path), 2), 2)
+    assert np.abs(image(capture, 2) - pooled(squares, 5, 7)).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("size", [(25, 36), (24, 37), (12, 0), (0, 18), (-1, 18)])
+def test_a_size_that_is_larger_or_half_given_is_refused(tmp_path, size):
+    write_pictures(tmp_path, ["1.png"])
+    message = rf"data\.height={size[0]}, data\.width={size[1]}: the images are 36x24"
+    with pytest.raises(InvError, match=message):
+        open_video(tmp_path, size=size)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_chosen_pictures_are_the_frames_from_1_on(tmp_path, clip, kind):
+    """In the order asked for, whatever lies between them."""
+    path = clip
+    if kind == "folder":
+        path = write_pictures(tmp_path, ["1.png", "2.png", "3.png", "4.png"])
+        path.joinpath("2.png").unlink()  # nobody asks for it
+    capture = open_video(path, frame_ids=(4, 1, 3))
+    assert capture.frames == capture.span == range(1, 4)
+    for frame, number in ((1, 4), (2, 1), (3, 3)):
+        np.testing.assert_allclose(image(capture, frame), picture(number), atol=12)
+    some = open_video(path, frame_ids=(4, 1, 3), first_frame=2, num_frames=1)
+    assert some.frames == range(2, 3)
+    np.testing.assert_array_equal(image(some, 2), image(capture, 2))
+    name = "(frame 4)" if kind == "file" else "4.png"
+    assert name in capture.source.name(1, 0)
+
+
+def test_chosen_pictures_that_are_not_there_are_named(tmp_path, clip):
+    with pytest.raises(InvError, match=r"data\.frame_ids names 21, but .* holds frames 1-20"):
+        open_video(clip, frame_ids=(3, 21))
+    write_pictures(tmp_path, ["3.png", "4.png"])
+    with pytest.raises(InvError, match=r"data\.frame_ids names 1, but .* holds frames 3-4"):
+        open_video(tmp_path, frame_ids=(1,))
+
+
+def test_a_clip_is_all_its_pictures_in_order(tmp_path, clip):
+    for path in (clip, write_pictures(tmp_path, [f"{n}.png" for n in range(1, 8)])):
+        capture = open_video(path, first_frame=2, frame_step=2)
+        found = capture.load_clip((2, 3, 6), capture.train_cams)  # also those between the steps
+        np.testing.assert_array_equal(found, [image(capture, frame) for frame in (2, 3, 6)])
 
 
 def test_grey_and_transparent_pictures_are_taken(tmp_path):

@@ -13,7 +13,7 @@ from inv_jax.cost import count, memory
 from inv_jax.models import convert, linear, registry
 from inv_jax.models.encodings import GaussianFourier, Octaves
 from inv_jax.models.image_mlp import ImageMlp
-from inv_jax.types import Cameras, InvError
+from inv_jax.types import Cameras, InvError, Places
 
 FOUR = [(a, e) for a in ("mlp", "siren") for e in ("posenc", "fourier")]
 SMALL = ImageMlp(Octaves(2), width=8, depth=3)
@@ -84,9 +84,7 @@ def test_a_wave_has_the_gradient_of_the_sine():
 
 def test_coordinates_go_from_the_first_pixel_to_the_last():
     rows, cols = np.meshgrid(np.arange(3), np.arange(5), indexing="ij")
-    found = SMALL.inputs(
-        cameras(3, 5), jnp.zeros((3, 5), jnp.int32), *map(jnp.asarray, (cols, rows))
-    )
+    found = SMALL.inputs(cameras(3, 5), places(cols, rows))
     expected = np.stack(
         np.meshgrid(np.linspace(0, 1, 3), np.linspace(0, 1, 5), indexing="ij"), axis=-1
     )
@@ -94,13 +92,17 @@ def test_coordinates_go_from_the_first_pixel_to_the_last():
 
 
 def test_a_row_of_one_pixel_is_at_zero():
-    zeros = jnp.zeros(2, jnp.int32)
-    found = SMALL.inputs(cameras(1, 2), zeros, jnp.arange(2), zeros)
+    found = SMALL.inputs(cameras(1, 2), places(np.arange(2), np.zeros(2, int)))
     np.testing.assert_array_equal(found, [[0, 0], [0, 1]])
 
 
-def cameras(height: int, width: int) -> Cameras:
-    pose, one = np.eye(3, 4)[None], np.eye(3)[None]
+def places(cols: np.ndarray, rows: np.ndarray) -> Places:
+    zeros = jnp.zeros(rows.shape, jnp.int32)
+    return Places(zeros, jnp.zeros(rows.shape), *map(jnp.asarray, (cols, rows)))
+
+
+def cameras(height: int, width: int, count: int = 1) -> Cameras:
+    pose, one = np.tile(np.eye(3, 4), (count, 1, 1)), np.tile(np.eye(3), (count, 1, 1))
     return Cameras(pose, one, np.float32(0), np.float32(1), height=height, width=width)
 
 
@@ -135,15 +137,15 @@ def test_random_frequencies_are_the_same_everywhere():
     ("roles", "flops"),
     [
         # Layers are 10 -> 8 -> 8 -> 8 -> 3; the coordinates have no gradient.
-        (params_lib.ROLES, 2 * (80 + 64 + 64 + 24) + (64 + 64 + 24)),
+        (SMALL.roles.all, 2 * (80 + 64 + 64 + 24) + (64 + 64 + 24)),
         ((params_lib.STRUCTURE,), (80 + 64 + 64 + 24) + 80 + (64 + 64 + 24)),
         ((), 80 + 64 + 64 + 24),
     ],
 )
 def test_counted_products_are_those_of_the_layers(roles, flops):
-    counted = count.step(SMALL, rays=7, rows_per_pass=7, roles=roles)
+    counted = count.step(SMALL, rows=7, rows_per_pass=7, roles=roles)
     assert counted.product_flops == 2 * 7 * flops
-    assert count.num_params(SMALL, params_lib.ROLES) == 80 + 64 + 64 + 24 + 3 * 8 + 3
+    assert count.num_params(SMALL, SMALL.roles.all) == 80 + 64 + 64 + 24 + 3 * 8 + 3
 
 
 @pytest.mark.parametrize("activation", ["relu", "siren"])
@@ -156,7 +158,7 @@ def test_counted_memory_is_the_compilers(activation):
 
     params = jax.eval_shape(model.init, jax.random.key(0))
     found = jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
-    assert found / 2 < memory.activations(model, 512, params_lib.ROLES) < 2 * found
+    assert found / 2 < memory.activations(model, 512, model.roles.all) < 2 * found
 
 
 @pytest.mark.parametrize(
@@ -175,14 +177,20 @@ def test_counted_memory_is_the_compilers(activation):
     ],
 )
 def test_settings_that_cannot_be_right_are_refused(changes, message):
-    settings = base.get_config().model.to_dict() | {"name": "image", "depth": 4} | changes
+    settings = base.get_config("image").model.to_dict() | {"depth": 4} | changes
     with pytest.raises(InvError, match=message):
         registry.make(settings)
 
 
 def test_pictures_of_several_cameras_are_refused():
-    with pytest.raises(InvError, match="what one camera sees"):
-        SMALL.check_cameras(2)
+    SMALL.check_views(cameras(3, 5), 1)
+    with pytest.raises(InvError, match="what one camera sees, and 2 would be trained on"):
+        SMALL.check_views(cameras(3, 5, 2), 1)
+
+
+def test_clips_are_refused():
+    with pytest.raises(InvError, match=r"train\.segment_frames=4: .* set train\.segment_frames=1"):
+        SMALL.check_views(cameras(3, 5), 4)
 
 
 def test_bfloat16_shows_nearly_the_same_picture():

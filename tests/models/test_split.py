@@ -120,7 +120,7 @@ def test_blend_is_no_less_opaque_than_either_field_at_its_samples(params, rays):
 
 
 def test_frozen_static_field_costs_its_way_forward_only():
-    frozen, full = MODEL.work(("structure",)), MODEL.work(params_lib.ROLES)
+    frozen, full = MODEL.work(("structure",)), MODEL.work(MODEL.roles.all)
     static, dynamic = frozen.networks[0], frozen.networks[1]
     assert not any(map_.is_differentiated for map_ in static.maps)
     assert any(map_.trains for map_ in dynamic.maps)

@@ -76,10 +76,23 @@ def test_a_gif_loops_through_its_frames(tmp_path):
     assert np.abs(decoded - _frame(2, 16, 20)).mean() < 10
 
 
-@pytest.mark.parametrize("name", ["a.avi", "a"])
+@pytest.mark.parametrize("name", ["a.avi", "a.png"])
 def test_other_suffixes_are_refused(tmp_path, name):
     with pytest.raises(InvError, match=r"name it \.mp4 or \.gif"):
         write_video(tmp_path / name, [_frame(0, 16, 16)], 30)
+
+
+def test_without_a_suffix_it_is_a_folder_of_pictures(tmp_path):
+    path, frames = tmp_path / "new" / "a", [_frame(i, 16, 20) for i in range(3)]
+    left = path.with_name(".a.tmp") / "0009.png"  # by a writer that was killed
+    left.parent.mkdir(parents=True)
+    left.touch()
+    assert write_video(path, iter(frames), 20) == 3
+    assert sorted(file.name for file in path.iterdir()) == ["0001.png", "0002.png", "0003.png"]
+    for number, frame in enumerate(frames, start=1):
+        np.testing.assert_array_equal(Image.open(path / f"{number:04d}.png"), frame)
+    with pytest.raises(InvError, match="is a folder with something in it"):
+        write_video(path, iter(frames), 20)
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
@@ -88,7 +101,7 @@ def test_a_video_needs_a_frame_rate(tmp_path, fps):
         write_video(tmp_path / "a.mp4", [_frame(0, 16, 16)], fps)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ""])
 def test_failures_leave_nothing_behind(tmp_path, suffix):
     path = tmp_path / "new" / f"a{suffix}"
     with pytest.raises(InvError, match="no frames"):

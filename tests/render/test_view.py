@@ -8,9 +8,12 @@ import pytest
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.models.base import Model
 from inv_jax.models.work import Work
+from inv_jax.params import Roles
 from inv_jax.render.view import View, ViewRenderer
+from inv_jax.sampling.rows import Rows
+from inv_jax.sampling.views import VIEWS
 from inv_jax.train.parallel import Devices
-from inv_jax.types import Cameras, Params, Predictions, Rays, Rendering
+from inv_jax.types import Cameras, Params, Places, Predictions, Rays, Rendering
 
 HEIGHT, WIDTH = 5, 7
 
@@ -25,11 +28,15 @@ class RayColors(Model):
         return {"fine": {"color": {"layer": {"bias": jnp.float32(0.5)}}}}
 
     @property
+    def roles(self) -> Roles:
+        return Roles(own=("color",))
+
+    @property
     def precision(self) -> str:
         return "float32"
 
-    def inputs(self, cameras, cams, cols, rows) -> Rays:
-        return cameras_lib.cast_rays(cameras, cams, cols, rows)
+    def inputs(self, cameras: Cameras, places: Places) -> Rays | Places:
+        return cameras_lib.cast_rays(cameras, places.cams, places.cols, places.rows)
 
     def work(self, roles: tuple[str, ...]) -> Work:
         raise NotImplementedError
@@ -46,6 +53,26 @@ class RayColors(Model):
         empty = jnp.zeros_like(rgb[..., :0])
         fine = Rendering(rgb=rgb, acc=sums[0], depth=sums[1], disparity=sums[0], weights=empty)
         return {"coarse": jax.tree.map(jnp.zeros_like, fine), "fine": fine}
+
+
+class WholeViews(RayColors):
+    """Shows a whole view at once: the camera's number in red, the time in green."""
+
+    @property
+    def rows(self) -> Rows:
+        return VIEWS
+
+    def inputs(self, cameras: Cameras, places: Places) -> Places:
+        assert places.cols is places.rows is None
+        return places.replace(cams=cameras.intrinsics[places.cams, 0, 0] - 6.0)
+
+    def predict(
+        self, params: Params, inputs: Places, *, keys: jax.Array | None = None
+    ) -> Predictions:
+        self.num_traces += 1
+        colors = jnp.stack([inputs.cams / 4, inputs.times, 0 * inputs.times], axis=-1)
+        shape = (*inputs.times.shape, HEIGHT, WIDTH, 3)
+        return {"decoder": Rendering(rgb=jnp.broadcast_to(colors[:, None, None, :], shape))}
 
 
 def make_cameras() -> Cameras:
@@ -92,3 +119,18 @@ def test_all_cameras_and_params_run_one_program():
     assert model.num_traces == 1
     assert not np.allclose(views[0].rgb, views[1].rgb)
     np.testing.assert_allclose(0.5 * views[1].rgb, views[2].rgb, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+@pytest.mark.parametrize("rows_per_chunk", [1, 64])
+def test_a_view_of_one_row_is_that_row_at_its_time(num_devices, rows_per_chunk):
+    model = WholeViews()
+    renderer = ViewRenderer(model, Devices(jax.local_devices()[:num_devices]), rows_per_chunk)
+    placed = renderer.params(model.init(jax.random.key(0)))
+    for cam, time in ((0, 0.0), (2, 0.25), (1, 0.75)):
+        view = renderer.render(placed, make_cameras(), cam, time)
+        assert view.rgb.shape == (HEIGHT, WIDTH, 3)
+        assert view.acc is view.depth is None
+        np.testing.assert_array_equal(view.rgb[..., 0], np.float32(cam / 4))
+        np.testing.assert_array_equal(view.rgb[..., 1], np.float32(time))
+    assert model.num_traces == 1

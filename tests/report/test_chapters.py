@@ -16,9 +16,9 @@ def _params(structure, color):
     return {"fine": {"structure": {"layer_0": leaf(structure)}, "color": {"rgb": leaf(color)}}}
 
 
-def _with_params(run, params):
+def _with_params(run, params, segment=lambda frame: range(frame, frame + 1)):
     """The run with a source that needs no disk."""
-    source = types.SimpleNamespace(params=lambda frame: params[frame])
+    source = types.SimpleNamespace(params=lambda frame: params[frame], segment=segment)
     kind = type("Fake", (type(run),), {"source": lambda self: contextlib.nullcontext(source)})
     fields = {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
     return kind(**fields)
@@ -31,6 +31,19 @@ def test_change_is_that_of_each_layer_from_the_frame_before(make_run):
     assert found.values == pytest.approx(np.array([[0.5, 1.0], [0.0, 0.0]]))
     assert change.scale([found]) == pytest.approx((0.1, 1.0))
     assert change.over_frames(_with_params(make_run(), params), [4]) == []
+
+
+def test_change_is_that_from_clip_to_clip(make_run):
+    params = {n: _params(value, 2.0) for n, value in ((2, 1.0), (4, 1.5), (7, 3.0))}
+    clips = [range(1, 4), range(4, 7), range(7, 8)]
+    segment = lambda frame: next(clip for clip in clips if frame in clip)  # noqa: E731
+    run = _with_params(make_run(), params, segment)
+    (found,) = change.over_frames(
+        run, [2, 3, 4, 5, 6, 7]
+    )  # the first clip from its second frame on
+    assert found.frames == [4, 7]
+    assert found.values == pytest.approx(np.array([[0.5, 1.0], [0.0, 0.0]]))
+    assert change.over_frames(run, [4, 5, 6]) == []
 
 
 def test_of_coarse_and_fine_networks_the_fine_ones_change(make_run):

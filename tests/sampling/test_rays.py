@@ -1,22 +1,26 @@
 """Training rays: an epoch covers the pixels once, each with the color of its own pixel."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from inv_jax.geometry.cameras import cast_rays
-from inv_jax.sampling.rays import ALL, DYNAMIC, STATIC, regions, sample_rays
-from inv_jax.types import Batch, Cameras, Frame
+from inv_jax.sampling.rays import RAYS, regions
+from inv_jax.sampling.rows import ALL, DYNAMIC, STATIC
+from inv_jax.types import Batch, Cameras, Places, Rays, Views
 
 NUM_CAMS, HEIGHT, WIDTH = 3, 5, 7
 NUM_PIXELS = NUM_CAMS * HEIGHT * WIDTH
-RAYS = 16
-STEPS = NUM_PIXELS // RAYS  # per epoch; a remainder of 9 pixels rests
+BATCH = 16
+STEPS = NUM_PIXELS // BATCH  # per epoch; a remainder of 9 pixels rests
 
-jitted = jax.jit(functools.partial(sample_rays, cast_rays), static_argnums=(3, 6))
+
+def inputs(cameras: Cameras, places: Places) -> Rays:
+    return cast_rays(cameras, places.cams, places.cols, places.rows)
+
+
+jitted = jax.jit(RAYS.sample, static_argnums=(0, 4, 7))
 
 
 def make_cameras() -> Cameras:
@@ -39,19 +43,19 @@ def make_cameras() -> Cameras:
     )
 
 
-def make_frame() -> Frame:
+def make_frame() -> Views:
     images = np.random.default_rng(0).integers(0, 256, (NUM_CAMS, HEIGHT, WIDTH, 3), np.uint8)
-    return Frame(jnp.asarray(images), jnp.int32(1))
+    return Views(jnp.asarray(images), jnp.int32(1))
 
 
 def draw(
-    step: int, ids=None, seed: int = 0, rays: int = RAYS, mask=None, region: str = ALL
+    step: int, ids=None, seed: int = 0, rays: int = BATCH, mask=None, region: str = ALL
 ) -> Batch:
     ids = jnp.arange(rays) if ids is None else ids
     key, frame = jax.random.key(seed), make_frame()
     if mask is not None:
         frame = frame.replace(regions=jax.tree.map(jnp.asarray, regions(mask)))
-    return jitted(key, jnp.int32(step), ids, rays, frame, make_cameras(), region)
+    return jitted(inputs, key, jnp.int32(step), ids, rays, frame, make_cameras(), region)
 
 
 def pixels_of(batch: Batch) -> np.ndarray:
@@ -76,7 +80,7 @@ def epoch_of(number: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("epoch", [0, 1, 7])
 def test_an_epoch_visits_all_pixels_but_a_remainder_once(epoch):
     pixels = epoch_of(epoch)
-    assert len(pixels) == STEPS * RAYS > NUM_PIXELS - RAYS
+    assert len(pixels) == STEPS * BATCH > NUM_PIXELS - BATCH
     assert len({tuple(pixel) for pixel in pixels}) == len(pixels)
     assert (pixels >= 0).all()
     assert (pixels < [NUM_CAMS, HEIGHT, WIDTH]).all()
@@ -110,10 +114,10 @@ def test_another_frame_key_has_another_order():
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
 def test_devices_together_draw_the_same_batch(num_devices):
     whole = draw(3)
-    share = RAYS // num_devices
-    parts = [draw(3, first + jnp.arange(share)) for first in range(0, RAYS, share)]
+    share = BATCH // num_devices
+    parts = [draw(3, first + jnp.arange(share)) for first in range(0, BATCH, share)]
     together = jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
-    np.testing.assert_array_equal(together.ids, np.arange(RAYS))
+    np.testing.assert_array_equal(together.ids, np.arange(BATCH))
     np.testing.assert_array_equal(together.target, whole.target)
     np.testing.assert_array_equal(pixels_of(together), pixels_of(whole))
     # Programs for other numbers of rays may be rounded differently.
@@ -147,6 +151,29 @@ def test_more_rays_than_pixels_are_refused():
         draw(0, rays=NUM_PIXELS + 1)
 
 
+def test_rays_of_a_clip_start_at_their_views_camera_at_its_time():
+    """Views of two times, each of all cameras but in another order."""
+    images = np.random.default_rng(1).integers(0, 256, (6, HEIGHT, WIDTH, 3), np.uint8)
+    cams, times = np.int32([0, 1, 2, 2, 0, 1]), np.repeat(np.float32([0.0, 0.5]), 3)
+    clip = jax.tree.map(jnp.asarray, Views(images, np.int32(1), cams=cams, times=times))
+
+    def timed(cameras: Cameras, places: Places) -> tuple[Rays, jax.Array]:
+        return inputs(cameras, places), places.times
+
+    key, all_ids = jax.random.key(0), jnp.arange(2 * NUM_PIXELS)
+    batch = RAYS.sample(
+        *(timed, key, jnp.int32(0), all_ids, 2 * NUM_PIXELS), clip, make_cameras(), ALL
+    )
+    rays, when = batch.inputs
+    pixels = pixels_of(batch.replace(inputs=rays))
+    view_of = {(cam, time): view for view, (cam, time) in enumerate(zip(cams, times, strict=True))}
+    which = [view_of[cam, time] for cam, time in zip(pixels[:, 0], np.asarray(when), strict=True)]
+    expected = images[which, pixels[:, 1], pixels[:, 2]] / np.float32(255)
+    np.testing.assert_allclose(batch.target, expected, rtol=1e-6)
+    drawn = {(view, *pixel[1:]) for view, pixel in zip(which, pixels, strict=True)}
+    assert len(drawn) == 2 * NUM_PIXELS
+
+
 def make_mask(num_dynamic: int) -> np.ndarray:
     """So many dynamic pixels, here and there."""
     mask = np.zeros(NUM_PIXELS, bool)
@@ -158,7 +185,7 @@ def make_mask(num_dynamic: int) -> np.ndarray:
 def test_rays_of_a_region_go_through_its_pixels_once_an_epoch(region, wanted):
     mask = make_mask(40)
     count = 40 if wanted else NUM_PIXELS - 40
-    batches = [draw(step, mask=mask, region=region) for step in range(count // RAYS)]
+    batches = [draw(step, mask=mask, region=region) for step in range(count // BATCH)]
     pixels = np.concatenate([pixels_of(batch) for batch in batches])
     assert len({tuple(pixel) for pixel in pixels}) == len(pixels)
     assert all(mask[tuple(pixel)] == wanted for pixel in pixels)
@@ -180,10 +207,10 @@ def test_a_region_smaller_than_a_batch_is_drawn_over_and_over():
 
 def test_an_empty_region_stands_for_all_pixels():
     batch = draw(0, mask=make_mask(0), region=DYNAMIC)
-    assert len({tuple(pixel) for pixel in pixels_of(batch)}) == RAYS
+    assert len({tuple(pixel) for pixel in pixels_of(batch)}) == BATCH
     assert not np.any(batch.is_dynamic)
 
 
-def test_a_region_of_a_frame_without_masks_is_an_error():
-    with pytest.raises(ValueError, match="does not know its static pixels"):
+def test_a_region_of_views_without_masks_is_an_error():
+    with pytest.raises(ValueError, match="do not know their static pixels"):
         draw(0, region=STATIC)

@@ -26,8 +26,8 @@ def test_bench_codec_has_a_row_per_codec_on_one_core(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["codec"] for row in found] == ["raw", "twc", "delta"]
-    raw, _, delta = found
+    assert [row["codec"] for row in found] == ["raw", "twc", "delta", "quant"]
+    raw, _, delta, quant = found
     for row in found:
         assert row["cores"] == 1
         assert row["params"] == 2 * ((63 * 8 + 8) + 2 * (8 * 8 + 8))
@@ -35,4 +35,5 @@ def test_bench_codec_has_a_row_per_codec_on_one_core(tmp_path):
             assert 0 < row[f"{name}_min"] <= row[name] <= row[f"{name}_max"]
     assert raw["bits_per_param"] > 32
     assert delta["bits_per_param"] < 16
+    assert quant["bits_per_param"] < 16
     assert "predicted_seconds" in delta

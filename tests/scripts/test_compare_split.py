@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inv_jax.assembly import plans
 from inv_jax.report import style
 from inv_jax.types import InvError
 
@@ -41,7 +42,7 @@ def shared(tmp_path) -> protocol.Protocol:
 def _steps(run: protocol.Run) -> int:
     """Of all frames of a run that is not compared."""
     c = run.config
-    steps = c.train.steps if c.split.pretraining else c.train.warmup_steps
+    steps = c.train.steps if plans.is_pretraining(c) else c.train.warmup_steps
     return steps * len(run.frames)
 
 

@@ -14,8 +14,10 @@ from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from configs import base
+from inv_jax import settings
 from inv_jax.assembly import build
 from inv_jax.checkpoint import FrameStore
+from inv_jax.settings.composed import flat
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _HEIGHT, _WIDTH, _NUM_CAMS, _NUM_FRAMES = 12, 16, 4, 5
@@ -84,11 +86,10 @@ def tiny_config(tiny_capture) -> Callable[..., ml_collections.ConfigDict]:
     """The config of a tiny run; `changes` are fields by dotted name."""
 
     def make(changes: dict | None = None) -> ml_collections.ConfigDict:
-        config = base.get_config()
-        config.update_from_flattened_dict(
-            {"data.path": str(tiny_capture), **_TINY, **(changes or {})}
-        )
-        return config
+        config = settings.changed(base.get_config(), changes or {})
+        tiny = {"data.path": str(tiny_capture), **_TINY}
+        there = dict(flat(config)).keys() - (changes or {}).keys()  # of this model and layout
+        return settings.changed(config, {name: tiny[name] for name in tiny if name in there})
 
     return make
 

@@ -28,8 +28,6 @@ _IMAGE = {
     **_STEPS,
     "data.layout": "video",
     "data.factor": 1,
-    "data.holdout": (),
-    "data.ndc": False,
     "data.num_frames": 6,
     "model.name": "image",
     "train.rows_per_step": 64,
@@ -189,7 +187,7 @@ def test_numbers_that_are_none_name_their_frame(train_image, tmp_path, monkeypat
 
 
 def _plan(start: str) -> Plan:
-    return Plan((Phase("warmup", 1, 10, params_lib.ROLES, start),))
+    return Plan((Phase("warmup", 1, 10, ("structure", "color"), start),))
 
 
 def test_frames_that_need_others_first_are_refused(tiny_config):
@@ -227,7 +225,7 @@ class _Several:
 def test_all_pixels_are_the_most_that_divide_over_the_devices(tiny_config, at_once):
     """Three cameras of 12x16; the same rays for frames that have their devices to themselves."""
     config = tiny_config({"train.rows_per_step": 0, "train.frames_at_once": at_once})
-    made = captures.completed(config, pathlib.Path("unused"), _Several(5))
+    made = captures.completed(config, build.model(config), pathlib.Path("unused"), _Several(5))
     assert made.train.rows_per_step == 575
 
 
@@ -248,10 +246,11 @@ def test_all_pixels_of_an_odd_size_are_taken_in_passes_of_many(tiny_config, size
         }
     )
     devices, pixels = _Several(count), width * height
-    rays = captures.completed(config, pathlib.Path("unused"), devices).train.rows_per_step
+    net, unused = build.model(config), pathlib.Path("unused")
+    rays = captures.completed(config, net, unused, devices).train.rows_per_step
     assert 63 / 64 * pixels <= rays <= pixels
     assert rays % count == 0
-    assert sizing.fitting_pass(build.model(config), devices, rays // count) >= 64
+    assert sizing.fitting_pass(net, devices, rays // count) >= 64
     if count == 1 or size == (640, 360):
         assert rays == pixels
 

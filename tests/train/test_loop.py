@@ -136,7 +136,7 @@ def test_a_row_per_frame_says_what_was_reached_at_what_cost(run):
         assert row["rows_per_second"] == pytest.approx(
             row["steps"] * 32 / row["seconds"], rel=0.001 / row["seconds"], abs=1
         )
-        assert row["structure_bytes"] == store.role_bytes(row["frame"], params_lib.STRUCTURE)
+        assert row["structure_bytes"] == store.own_bytes(row["frame"])
         assert "holds" not in row
 
 

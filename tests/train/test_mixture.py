@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inv_jax.assembly.split_plan import Shares
 from inv_jax.train.mixture import Kind, Mixture
-from inv_jax.train.split_plan import Shares
 from inv_jax.types import InvError
 
 _STEPS = 4000

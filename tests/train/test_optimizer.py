@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
+from inv_jax.types import InvError
 
 NETWORKS = ("coarse", "fine")
 CLIP = 2.0
@@ -164,10 +166,113 @@ def test_thawed_leaves_begin_at_zero_and_the_others_go_on():
             np.testing.assert_array_equal(leaf, moments(before)[path])
 
 
-@pytest.mark.parametrize("step", [0, 1, 9_999, 250_000, 400_000])
-def test_learning_rate_is_an_exponential_of_the_step(step):
-    settings = {"init": 5e-4, "decay_rate": 0.1, "decay_steps": 250_000}
-    rate = optimizer_lib.learning_rate(jnp.int32(step), **settings)
-    np.testing.assert_allclose(rate, 5e-4 * 0.1 ** (step / 250_000), rtol=1e-6)
-    constant = optimizer_lib.learning_rate(jnp.int32(step), **settings | {"decay_rate": 1.0})
-    np.testing.assert_allclose(constant, 5e-4, rtol=1e-6)
+def test_todays_adam_is_the_default():
+    settings = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+    named = optimizer_lib.make_optimizer(NETWORKS, CLIP, "adam", settings)
+    grads = jax.tree.map(jnp.asarray, random_tree(0))
+    ours, state = named.update(grads, named.init(grads), grads)
+    (expected,), same = run([random_tree(0)], ("structure", "color"))
+    jax.tree.map(np.testing.assert_allclose, params_lib.flatten(ours), expected)
+    assert jax.tree.structure(state) == jax.tree.structure(same)
+    # By these paths it is stored: runs of before go on.
+    paths = set(params_lib.flatten(state))
+    assert "inner_states/coarse/inner_state/1/count" in paths
+    assert "inner_states/fine/inner_state/1/mu/fine/color/rgb/bias" in paths
+    assert len(paths) == len(NETWORKS) + 2 * len(params_lib.flatten(grads))
+
+
+@pytest.mark.parametrize("name", ["lion", "rms", "adamax", "sgd"])
+def test_other_optimizers_are_optaxs_with_the_settings_they_have(name):
+    settings = {"b1": 0.7, "b2": 0.8, "eps": 1e-3, "weight_decay": 0.0}
+    ours = optimizer_lib.make_optimizer(NETWORKS, 1e9, name, settings)
+    theirs = {
+        "lion": optax.scale_by_lion(b1=0.7, b2=0.8),
+        "rms": optax.scale_by_rms(eps=1e-3),
+        "adamax": optax.scale_by_adamax(b1=0.7, b2=0.8, eps=1e-3),
+        "sgd": optax.identity(),
+    }[name]
+    grads = jax.tree.map(jnp.asarray, random_tree(0))
+    update, _ = ours.update(grads, ours.init(grads), grads)
+    expected, _ = theirs.update(grads, theirs.init(grads), grads)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), update, expected)
+
+
+def test_weight_decay_pulls_every_param_beside_its_step():
+    params, grads = (jax.tree.map(jnp.asarray, random_tree(seed)) for seed in (0, 1))
+    updates = []
+    for decay in (0.0, 0.1):
+        tx = optimizer_lib.make_optimizer(NETWORKS, CLIP, "adam", {"weight_decay": decay})
+        updates.append(tx.update(grads, tx.init(params), params)[0])
+    jax.tree.map(
+        lambda plain, pulled, p: np.testing.assert_allclose(pulled, plain + 0.1 * p, rtol=1e-9),
+        *updates,
+        params,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("adm", "is it 'adam'"), ("adamw", "is it 'adam'"), ("zzz", r"optimizers are .*adam, .*sgd")],
+)
+def test_an_unknown_optimizer_is_refused_with_the_nearest(name, message):
+    with pytest.raises(InvError, match=rf"train\.optimizer='{name}'.*{message}"):
+        optimizer_lib.make_optimizer(NETWORKS, CLIP, name)
+
+
+@pytest.mark.parametrize("name", optimizer_lib.names())
+def test_every_optimizer_that_is_named_takes_a_step(name):
+    tx = optimizer_lib.make_optimizer(NETWORKS, CLIP, name)
+    grads = params_lib.select(jax.tree.map(jnp.asarray, random_tree(0)), ("structure",))
+    update, _ = tx.update(grads, tx.init(grads), grads)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(update))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"b1": 1.0}, {"b2": -0.1}, {"eps": 0.0}, {"weight_decay": -1.0}]
+)
+def test_settings_that_cannot_be_right_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(InvError, match=rf"train\.{name}="):
+        optimizer_lib.make_optimizer(NETWORKS, CLIP, "adam", settings)
+
+
+def test_what_is_masked_does_not_move_by_gradient_moment_or_decay():
+    tx = optimizer_lib.with_update_mask(
+        optimizer_lib.make_optimizer(NETWORKS, CLIP, "adam", {"weight_decay": 0.1})
+    )
+    params = jax.tree.map(jnp.asarray, random_tree(0))
+    state = tx.init(params)
+    assert all(np.shape(may) == () and may for may in jax.tree.leaves(state.mask))
+    for seed in (1, 2):  # moments to begin with
+        _, state = tx.update(random_tree(seed), state, params)
+    rng = np.random.default_rng(3)
+    mask = jax.tree.map(lambda leaf: rng.random(leaf.shape) < 0.5, params)
+    mask["fine"]["color"]["rgb"]["bias"] = np.bool_(False)  # of a whole leaf
+    step = jax.jit(tx.update)
+    for seed in (4, 5):
+        update, state = step(random_tree(seed), state._replace(mask=mask), params)
+        for path, value in params_lib.flatten(update).items():
+            may = np.broadcast_to(params_lib.flatten(mask)[path], value.shape)
+            np.testing.assert_array_equal(np.asarray(value)[~may], 0.0)
+            assert (np.asarray(value)[may] != 0).all()
+
+
+def test_a_masked_gradient_does_not_clip_the_others():
+    params = jax.tree.map(jnp.asarray, random_tree(0))
+    mask = jax.tree.map(lambda _: np.bool_(True), params)
+    mask["fine"]["color"]["rgb"]["kernel"] = np.bool_(False)
+    tx = optimizer_lib.with_update_mask(optimizer_lib.make_optimizer(NETWORKS, CLIP, "sgd"))
+    state = tx.init(params)._replace(mask=mask)
+    calm, wild = random_tree(1), random_tree(1)
+    wild["fine"]["color"]["rgb"]["kernel"] = 1e9 * wild["fine"]["color"]["rgb"]["kernel"]
+    updates = [tx.update(grads, state, params)[0] for grads in (calm, wild)]
+    jax.tree.map(np.testing.assert_array_equal, *updates)
+
+
+def test_with_everything_free_a_mask_changes_nothing():
+    plain = optimizer_lib.make_optimizer(NETWORKS, CLIP)
+    masked = optimizer_lib.with_update_mask(plain)
+    grads = jax.tree.map(jnp.asarray, random_tree(0))
+    ours, state = masked.update(grads, masked.init(grads), grads)
+    expected, inner = plain.update(grads, plain.init(grads), grads)
+    jax.tree.map(np.testing.assert_array_equal, (ours, state.inner), (expected, inner))

@@ -10,13 +10,13 @@ import pytest
 
 from inv_jax import params as params_lib
 from inv_jax.assembly import build, captures
+from inv_jax.assembly.split_plan import ALL_RAYS, DYNAMIC_RAYS
 from inv_jax.sampling import rays
 from inv_jax.train import parallel
 from inv_jax.train.mixture import Mix, Mixture
 from inv_jax.train.parallel import Devices
-from inv_jax.train.split_plan import ALL_RAYS, DYNAMIC_RAYS
 from inv_jax.train.step import Means, Stepper, TrainState
-from inv_jax.types import Cameras, Frame, InvError
+from inv_jax.types import Cameras, InvError, Views
 
 _COUNTS = (1, 2, 4)
 _STEPS = 4
@@ -29,7 +29,7 @@ def _devices(count: int) -> Devices:
 
 
 @pytest.fixture(scope="module")
-def scene(tiny_config) -> tuple[Stepper, Frame, Cameras]:
+def scene(tiny_config) -> tuple[Stepper, Views, Cameras]:
     """A stepper of one device, and the training cameras of frame 1."""
     # Noise and jitter stay on: they must not depend on the device either.
     config = tiny_config({"train.rows_per_step": 16, "model.density_noise": 1.0})
@@ -50,6 +50,7 @@ def _begin(stepper: Stepper, roles: tuple[str, ...], mix: Mix | None = None) -> 
         key=jax.random.key(7),
         step=jnp.int32(0),
         means=Means.start(),
+        total=jnp.int32(_STEPS),
         mix=mix,
     )
 
@@ -70,7 +71,7 @@ def _assert_same_moments(found, expected) -> None:
 def trained(scene) -> dict[int, tuple[Devices, TrainState, TrainState]]:
     """By number of devices: the replicated state after one step, and after some."""
     stepper, frame, cameras = scene
-    state = _begin(stepper, params_lib.ROLES)
+    state = _begin(stepper, stepper.model.roles.all)
     states = {}
     for count in _COUNTS:
         devices = _devices(count)
@@ -167,9 +168,11 @@ def test_images_lie_on_each_device_once_at_three_bytes_a_pixel(scene, count):
 def test_a_step_makes_no_floats_of_all_pixels(scene):
     stepper, frame, cameras = scene
     stepper = dataclasses.replace(stepper, axis=None)
-    trainable, frozen = params_lib.split(stepper.model.init(jax.random.key(0)), params_lib.ROLES)
+    model = stepper.model
+    trainable, frozen = params_lib.split(model.init(jax.random.key(0)), model.roles.all)
     opt_state = stepper.optimizer.init(trainable)
-    state = TrainState(trainable, frozen, opt_state, jax.random.key(7), jnp.int32(0), Means.start())
+    start = jnp.int32(0), Means.start(), jnp.int32(_STEPS)
+    state = TrainState(trainable, frozen, opt_state, jax.random.key(7), *start)
     program = str(jax.make_jaxpr(stepper.step)(state, frame, cameras))
     num_cams, height, width, _ = frame.images.shape
     assert f"u8[{num_cams},{height},{width},3]" in program

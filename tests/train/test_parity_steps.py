@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 from inv_jax import params as params_lib
 from inv_jax.geometry import ndc
 from inv_jax.models import convert
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
-from inv_jax.train import losses, optimizer
+from inv_jax.sampling.rays import RayRows
+from inv_jax.train import losses, optimizer, schedules
 from inv_jax.train.mixture import PLAIN
 from inv_jax.train.step import Means, Stepper, TrainState
 from inv_jax.types import Batch, Rays
@@ -63,9 +65,31 @@ def _ndc_rays(arrays) -> Rays:
     return Rays(*warped, viewdirs, float(arrays["near"]) * ones, float(arrays["far"]) * ones)
 
 
+@struct.dataclass
+class _Given:
+    """The batch of all steps, in place of views to draw from."""
+
+    batch: Batch
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 1, self.batch.ids.shape[0], 1
+
+
+class _AsGiven(RayRows):
+    """Rays that are not drawn."""
+
+    def sample(self, inputs, key, step, ids, rows_per_step, views, cameras, region="all"):
+        return views.batch
+
+
 @dataclasses.dataclass(frozen=True)
 class _Deterministic(Nerf):
     """A `Nerf` that ignores the keys: the fixtures have no jitter."""
+
+    @property
+    def rows(self) -> RayRows:
+        return _AsGiven()
 
     def predict(self, params, rays, *, keys=None):
         return super().predict(params, rays)
@@ -110,7 +134,7 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rows_p
     )
     template = model.init(jax.random.key(0))
     params = convert.import_state_dicts(before, template)
-    roles = params_lib.ROLES if stage == "warmup" else (params_lib.STRUCTURE,)
+    roles = model.roles.all if stage == "warmup" else model.roles.own
     trainable, frozen = params_lib.split(params, roles)
     rays = _ndc_rays(arrays)
     num_rays = rays.origins.shape[0]
@@ -118,18 +142,15 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rows_p
     tx = optimizer.make_optimizer(params.keys(), float(arrays["clip_norm_per_network"]))
     stepper = Stepper(
         model=model,
-        sampler=lambda *where: where[4],  # the batch comes as the frame
-        loss=losses.mse,
+        loss=losses.get("mse"),
         optimizer=tx,
-        schedule=lambda step: optimizer.learning_rate(
-            step, init=float(arrays["learning_rate"]), decay_rate=0.1, decay_steps=250_000
-        ),
+        schedule=schedules.make("exponential", learning_rate=float(arrays["learning_rate"])),
         rows_per_step=num_rays,
         rows_per_pass=num_rays if rows_per_pass == "all" else 1,
     )
-    state = TrainState(
-        trainable, frozen, tx.init(trainable), jax.random.key(0), jnp.int32(0), Means.start()
-    )
+    num_steps = len(arrays["losses"])
+    start = jnp.int32(0), Means.start(), jnp.int32(num_steps)
+    state = TrainState(trainable, frozen, tx.init(trainable), jax.random.key(0), *start)
 
     # The gradient of the first step, before clipping.
     (kind,) = PLAIN.kinds
@@ -144,16 +165,15 @@ def test_three_steps_equal_the_original(parity: pathlib.Path, stage: str, rows_p
 
     # Three steps. The first loss is that of the given params, the others of updated ones.
     step = jax.jit(stepper.step)
-    num_steps = len(arrays["losses"])
 
     def train(part: Batch) -> TrainState:
         trained = state
         for _ in range(num_steps):
-            trained = step(trained, part, None)
+            trained = step(trained, _Given(part), None)
         return trained
 
     running = np.cumsum(arrays["losses"]) / np.arange(1, num_steps + 1)
-    np.testing.assert_allclose(step(state, batch, None).means.loss, running[0], rtol=1e-5)
+    np.testing.assert_allclose(step(state, _Given(batch), None).means.loss, running[0], rtol=1e-5)
     trained = train(batch)
     np.testing.assert_allclose(trained.means.loss, running[-1], rtol=1e-4)
 

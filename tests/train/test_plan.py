@@ -3,15 +3,17 @@
 import pytest
 
 from configs import base
-from inv_jax import params as params_lib
 from inv_jax.assembly import plans
+from inv_jax.params import Roles
 from inv_jax.train import plan as plan_lib
 from inv_jax.types import InvError
+
+ROLES = Roles(own=("structure",), shared=("color",))
 
 
 def _incremental(**changes) -> plan_lib.Plan:
     settings = {"first_frame": 1, "freeze_frame": 4, "warmup_steps": 30, "steps": 20}
-    return plan_lib.incremental(**(settings | changes))
+    return plan_lib.incremental(ROLES, **(settings | changes))
 
 
 def _names(plan: plan_lib.Plan, frames) -> list[str]:
@@ -23,8 +25,8 @@ def test_everything_trains_until_the_freeze_frame_then_the_structure_alone():
     assert _names(plan, range(1, 7)) == ["warmup"] * 3 + ["transfer"] * 3
     warmup, transfer = plan.phase(3), plan.phase(4)
     assert (warmup.steps, transfer.steps) == (30, 20)
-    assert set(warmup.roles) == set(params_lib.ROLES)
-    assert transfer.roles == (params_lib.STRUCTURE,)
+    assert warmup.roles == ROLES.all
+    assert transfer.roles == ROLES.own
     assert warmup.start == transfer.start == plan_lib.PREVIOUS
     assert warmup.keep_optimizer
     assert transfer.keep_optimizer
@@ -56,12 +58,12 @@ def test_optimizer_state_may_be_left_behind_in_every_phase():
 
 
 def test_the_baseline_starts_every_frame_from_random_params():
-    plan = plan_lib.from_scratch(first_frame=5, steps=40)
+    plan = plan_lib.from_scratch(ROLES, first_frame=5, steps=40)
     for frame in (5, 6, 1000):
         phase = plan.phase(frame)
         assert phase.start == plan_lib.SCRATCH
         assert phase.steps == 40
-        assert set(phase.roles) == set(params_lib.ROLES)
+        assert phase.roles == ROLES.all
         assert not phase.keep_optimizer
 
 
@@ -77,7 +79,7 @@ def test_a_phase_without_steps_is_a_mistake_of_the_user(steps):
     with pytest.raises(InvError, match=rf"'warmup' has {steps} steps"):
         _incremental(warmup_steps=steps)
     with pytest.raises(InvError, match=rf"'scratch' has {steps} steps"):
-        plan_lib.from_scratch(first_frame=1, steps=steps)
+        plan_lib.from_scratch(ROLES, first_frame=1, steps=steps)
 
 
 def test_steps_of_a_phase_that_never_comes_do_not_matter():
@@ -86,7 +88,7 @@ def test_steps_of_a_phase_that_never_comes_do_not_matter():
 
 @pytest.mark.parametrize("firsts", [(), (2, 1), (1, 1)])
 def test_phases_begin_at_increasing_frames(firsts):
-    phases = tuple(plan_lib.Phase("any", first, 1, params_lib.ROLES) for first in firsts)
+    phases = tuple(plan_lib.Phase("any", first, 1, ROLES.all) for first in firsts)
     with pytest.raises(ValueError, match="increasing"):
         plan_lib.Plan(phases)
 
@@ -109,10 +111,8 @@ def test_settings_that_contradict_each_other_are_refused(changes, named):
 
 
 def test_the_longest_frame_counts():
-    spent = plan_lib.equal_steps(
-        plan_lib.incremental(first_frame=1, freeze_frame=3, warmup_steps=50, steps=10)
-    )
+    flat = _incremental(freeze_frame=3, warmup_steps=50, steps=10)
+    spent = plan_lib.equal_steps(ROLES, flat)
     assert spent.most_steps(5) == spent.phase(5).steps == 130
     assert spent.most_steps(None) is None  # they grow
-    flat = plan_lib.incremental(first_frame=1, freeze_frame=3, warmup_steps=50, steps=10)
     assert flat.most_steps(None) == flat.most_steps(5) == 50

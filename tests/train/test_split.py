@@ -14,10 +14,12 @@ from inv_jax.assembly import build, captures, keeping, plans
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import bitstream, colors
 from inv_jax.codec.video import NeuralVideo
-from inv_jax.data.prefetch import frames_ahead
+from inv_jax.data import segments
+from inv_jax.data.prefetch import segments_ahead
 from inv_jax.models import split
 from inv_jax.types import InvError, Stopped
 
+_ROLES = ("structure", "color", *params_lib.STATIC_ROLES)
 _SPLIT = {
     "model.name": "split",
     "data.num_frames": 4,
@@ -72,6 +74,12 @@ def _moved(a: dict, b: dict) -> set[str]:
     }
 
 
+def _bytes(workdir: pathlib.Path, frame: int, role: str) -> int:
+    """That a frame spends on a role."""
+    folder = workdir / "frames" / f"{frame:06d}" / role
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def test_pretraining_moves_the_static_field_alone(static_run):
     store = FrameStore(static_run)
     assert _moved(store.params(1), store.params(2)) == set(params_lib.STATIC_ROLES)
@@ -96,10 +104,11 @@ def test_structure_transfer_trains_the_structure_of_the_dynamic_field_alone(spli
 def test_frozen_fields_are_stored_once(split_run):
     store = FrameStore(split_run)
     assert [store.color_id(frame) for frame in (1, 2, 3, 4)] == [1, 2, 2, 2]
-    for role in params_lib.SHARED:
-        assert store.role_bytes(4, role) == 0
-    assert store.role_bytes(4, params_lib.STRUCTURE) > 0
-    assert store.role_bytes(2, params_lib.STATIC_COLOR) == 0  # it never trained there
+    assert store.shared_bytes(4) == 0
+    assert store.own_bytes(4) == _bytes(split_run, 4, params_lib.STRUCTURE) > 0
+    trained = [_bytes(split_run, 2, role) for role in ("color", params_lib.STATIC_STRUCTURE)]
+    assert store.shared_bytes(2) == sum(trained) > max(trained) > 0
+    assert _bytes(split_run, 2, params_lib.STATIC_COLOR) == 0  # it never trained there
 
 
 def test_video_holds_all_frames_and_its_colors_rest_once_all_is_frozen(split_run):
@@ -124,7 +133,7 @@ def test_static_field_that_came_trained_is_frozen_from_the_first_frame_on_and_st
     for frame in (1, 2, 3, 4):
         assert not _moved(donor, store.params(frame)) & set(params_lib.STATIC_ROLES)
         for role in params_lib.STATIC_ROLES:
-            assert (store.role_bytes(frame, role) > 0) == (frame == 1)
+            assert (_bytes(tmp_path, frame, role) > 0) == (frame == 1)
     video = NeuralVideo.open(tmp_path / "video.inv")
     assert [video.color_id(frame) for frame in (1, 2, 3, 4)] == [1, 2, 3, 3]
     layout, parts = video.header.color_layout, []
@@ -171,7 +180,7 @@ def test_stopped_within_frames_goes_on_with_the_same_bits(train, settings, split
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model.name": "nerf", "split.pretraining": True}, "trains the static field of"),
+        ({"model.name": "nerf", "split.pretraining": True}, "is a setting of model.name=split"),
         ({"train.scratch": True, "train.freeze_frame": 0}, "for a baseline .* model.name='nerf'"),
         ({"split.pretraining": True, "train.update_pull": 0.1}, "split.pretraining=True and"),
         (
@@ -185,7 +194,7 @@ def test_stopped_within_frames_goes_on_with_the_same_bits(train, settings, split
         ),
         ({"data.frame_step": 0}, "data.frame_step is 0; expected 1"),
         ({"data.frame_step": 2, "codec.name": "delta"}, "leaves out frames"),
-        ({"model.name": "nerf"}, "this model has none of them, but structure, color"),
+        ({"model.name": "nerf"}, "want one or more of the model's, structure, color, to be taken"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(train, settings, changes, message, tmp_path):
@@ -196,7 +205,7 @@ def test_settings_that_cannot_be_are_one_line(train, settings, changes, message,
 def test_warm_up_trains_all_of_a_static_field_of_which_a_part_came(tiny_config, settings):
     part = {"train.init_roles": ("structure", "color", "static_color")}
     roles = plans.of(tiny_config({**settings, **part})).phase(1).roles
-    assert set(roles) == set(params_lib.ROLES)
+    assert set(roles) == set(_ROLES)
     assert "static_color" not in plans.of(tiny_config(settings)).phase(1).roles
 
 
@@ -210,13 +219,13 @@ def test_color_layers_that_stay_random_are_said(tiny_config, settings, caplog):
         return caplog.text
 
     assert "freezes the color layers from the first frame on, as random" in said()
-    assert "as random" not in said(**{"train.init_roles": params_lib.ROLES})
+    assert "as random" not in said(**{"train.init_roles": _ROLES})
 
 
 def test_a_run_goes_on_from_another_one_with_both_fields(train, settings, split_run, tmp_path):
     """As budgets of steps are compared: no Warm-Up, all roles from the same run."""
     start = {"train.init_from": str(split_run), "train.init_frame": 2}
-    rest = {"data.first_frame": 3, "data.num_frames": 1, "train.init_roles": params_lib.ROLES}
+    rest = {"data.first_frame": 3, "data.num_frames": 1, "train.init_roles": _ROLES}
     store = train(tmp_path, {**settings, **start, **rest})
     assert _moved(FrameStore(split_run).params(2), store.params(3)) == {"structure"}
 
@@ -230,10 +239,10 @@ def test_frames_where_little_moves_are_said(tiny_config, capture, caplog):
     def said(rows_per_step: int) -> list[str]:
         caplog.clear()
         with caplog.at_level("WARNING"):
-            ahead = frames_ahead(
-                *(shots, (1, 4)),
+            ahead = segments_ahead(
+                *(shots, segments.split(range(1, 5), 1, step=3)),
                 shown_cam=0,
-                place=lambda frame: frame,
+                place=lambda views: views,
                 masks=masks,
                 rows_per_step=rows_per_step,
             )

@@ -17,8 +17,9 @@ from inv_jax.train.mixture import Kind, Mixture
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import WINDOW, Means, Stepper, TrainState
 
-_STRUCTURE = (params_lib.STRUCTURE,)
+_STRUCTURE, _BOTH = (params_lib.STRUCTURE,), (params_lib.STRUCTURE, params_lib.COLOR)
 _WIDTH, _DEPTH, _RAYS, _COARSE, _FINE = 64, 3, 32, 4, 4
+_TOTAL = 1000  # steps of the segment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +30,16 @@ class _Bench:
     frame: object
     cameras: object
 
-    def state(self, roles=params_lib.ROLES, previous: TrainState | None = None) -> TrainState:
+    def state(self, roles=_BOTH, previous: TrainState | None = None) -> TrainState:
         params = self.stepper.model.init(jax.random.key(3)) if previous is None else previous.params
         trainable, frozen = params_lib.split(params, roles)
         opt_state = optimizer_lib.init_state(
             self.stepper.optimizer, trainable, None if previous is None else previous.opt_state
         )
-        key = jax.random.key(1)
-        return TrainState(trainable, frozen, opt_state, key, jnp.int32(0), Means.start())
+        key, start = jax.random.key(1), (jnp.int32(0), Means.start(), jnp.int32(_TOTAL))
+        return TrainState(trainable, frozen, opt_state, key, *start)
 
-    def compile(self, roles=params_lib.ROLES, rows_per_pass: int = _RAYS):
+    def compile(self, roles=_BOTH, rows_per_pass: int = _RAYS):
         stepper = dataclasses.replace(self.stepper, rows_per_pass=rows_per_pass)
         return jax.jit(stepper.step).lower(self.state(roles), self.frame, self.cameras).compile()
 

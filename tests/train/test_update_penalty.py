@@ -76,7 +76,8 @@ def _train(bench, shaper: Shaper | None, steps: int = 20):
     leaves = params_lib.flatten(trainable)
     state = TrainState(
         trainable, frozen, opt_state, jax.random.key(1), jnp.int32(0), Means.start(),
-        None if shaper is None else shaper.begin(trainable),
+        total=jnp.int32(steps),
+        shaping=None if shaper is None else shaper.begin(trainable),
     )  # fmt: skip
     after = jax.jit(stepper.run)(state, frame, cameras, jnp.int32(steps))
     changes = [
