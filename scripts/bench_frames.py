@@ -22,6 +22,7 @@ from benching import rows, setups
 from configs import demo
 from inv_jax.assembly import build
 from inv_jax.cost import trial
+from inv_jax.data.prefetch import Prepared
 from inv_jax.data.segments import Segment
 from inv_jax.train import lanes, resume
 from inv_jax.train.parallel import Devices
@@ -54,6 +55,7 @@ class Group:
         self._frames = []
         for number in range(count):
             alone = range(number, number + 1)
+            segment = Segment(alone, alone, alone)
             state, step, seconds = resume.begin(
                 model.init(jax.random.key(number)),
                 None,
@@ -64,17 +66,8 @@ class Group:
             )
             placed = self._lanes.place(frame.replace(index=np.int32(number)))
             state = self._lanes.begin(number, state)
-            self._frames.append(
-                SegmentInTraining(
-                    segment=Segment(alone, alone, alone),
-                    phase=phase,
-                    state=state,
-                    views=placed,
-                    truth=lambda _: np.zeros(0),  # nobody looks at it
-                    step=step,
-                    seconds=seconds,
-                )
-            )
+            prepared = Prepared(segment, placed, lambda _: np.zeros(0), 0.0)  # nobody looks at it
+            self._frames.append(SegmentInTraining(prepared, phase, state, step, seconds))
         self._lanes.run(self._frames, 1)
 
     def seconds(self, steps: int) -> float:

@@ -202,7 +202,7 @@ def transfer(setup: Setup, name: str, loop: Loop | None = None) -> Video:
     stepper = dataclasses.replace(setup.stepper, shaper=penalty)
     encoder = None
     if loop is not None:
-        stepper = _falling(stepper, loop.rate, setup.config.train.steps)
+        stepper = _falling(stepper, loop.rate)
         codec = DeltaCodec(fidelity=loop.fidelity, key_every=_NEVER)
         encoder = codec.encoder(layout, setup.gauge())
         encoder.push(setup.freeze - 1, layout.pick(params))
@@ -245,11 +245,12 @@ def transfer(setup: Setup, name: str, loop: Loop | None = None) -> Video:
     return video
 
 
-def _falling(stepper: Stepper, part: float, steps: int) -> Stepper:
+def _falling(stepper: Stepper, part: float) -> Stepper:
     """The learning rate falls to a part of itself within each frame."""
-    schedule = stepper.schedule
+    rate = stepper.schedule
     return dataclasses.replace(
-        stepper, schedule=lambda step: schedule(step) * part ** (step / steps)
+        stepper,
+        schedule=lambda step, total, epoch: rate(step, total, epoch) * part ** (step / total),
     )
 
 

@@ -77,7 +77,7 @@ COLORS = (COLOR, COLOR_DIFF)  # parts of color params
 
 _OLDEST = 1  # major version that is read
 _MINOR = 0
-_IS_KEY, _IS_SEGMENT = 1, 2  # flags
+IS_KEY, IS_SEGMENT = 1, 2  # flags
 _FLAG_BITS = 8  # of a packet's last number; above them stands the number of zeros
 
 _SIGNATURE = struct.Struct("<8sHH")
@@ -86,11 +86,8 @@ _HEAD = struct.Struct("<4sII")
 _PACKET = struct.Struct("<IIII")
 _COLOR = struct.Struct("<I")
 _COLOR_DIFF = struct.Struct("<II")
-_ENTRY = struct.Struct("<Q4sIIII")
-_TAIL = struct.Struct("<QQ")
 SIGNATURE_BYTES = _SIGNATURE.size + _CRC.size
 HEAD_BYTES = _HEAD.size + _CRC.size
-TAIL_BYTES = HEAD_BYTES + _TAIL.size
 _SEARCH_BYTES = 1 << 16  # read at once when looking for the next head
 _ANY_KIND = re.compile(b"(?=%s)" % b"|".join((META, *COLORS, FRAME, INDEX, TAIL)))
 
@@ -166,20 +163,14 @@ def color_diff_part(color: int, base: int, payload: bytes) -> bytes:
 def packet_part(packet: Packet, color: int) -> bytes:
     """The part of a packet whose frames have these color params."""
     zeros = max(0, packet.count - _PACKET.size - len(packet.payload)) if packet.is_segment else 0
-    last = _flags(packet) | zeros << _FLAG_BITS
+    last = flags_of(packet) | zeros << _FLAG_BITS
     head = _PACKET.pack(packet.first, packet.count, color, last)
     return part(FRAME, head + packet.payload + bytes(zeros))
 
 
-def _flags(of: Packet | Entry) -> int:
-    return of.is_key * _IS_KEY | of.is_segment * _IS_SEGMENT
-
-
-def closing(entries: list[Entry], end: int) -> bytes:
-    """INDX and TAIL for a file that ends at `end` so far."""
-    rows = [_ENTRY.pack(e.offset, e.kind, e.first, e.count, e.color, _flags(e)) for e in entries]
-    frames = sum(entry.count for entry in entries)
-    return part(INDEX, b"".join(rows)) + part(TAIL, _TAIL.pack(end, frames))
+def flags_of(of: Packet | Entry) -> int:
+    """Flags of a packet: whether it is a key, whether a segment."""
+    return of.is_key * IS_KEY | of.is_segment * IS_SEGMENT
 
 
 # Reading.
@@ -305,7 +296,7 @@ def parse_packet(payload: bytes) -> tuple[Packet, int]:
     if end < _PACKET.size or payload[end:].strip(b"\0"):
         raise CorruptError(f"a packet of {len(payload)} bytes that do not end in zeros")
     body = payload[_PACKET.size : end]
-    return Packet(first, count, bool(last & _IS_KEY), body, bool(last & _IS_SEGMENT)), color
+    return Packet(first, count, bool(last & IS_KEY), body, bool(last & IS_SEGMENT)), color
 
 
 def read_entry(source: Source, found: Part) -> Entry:
@@ -316,32 +307,5 @@ def read_entry(source: Source, found: Part) -> Entry:
     if len(data) < _PACKET.size:
         raise CorruptError(f"a packet of {len(data)} bytes")
     first, count, color, last = _PACKET.unpack(data)
-    flags = bool(last & _IS_KEY), bool(last & _IS_SEGMENT)
+    flags = bool(last & IS_KEY), bool(last & IS_SEGMENT)
     return Entry(found.offset, FRAME, first, count, color, *flags)
-
-
-def read_index(source: Source) -> tuple[list[Entry], int] | None:
-    """The entries of a closed file's index and where the index begins; None if it has none.
-
-    Raises:
-      CorruptError: If there is one and it is damaged.
-    """
-    size = source.size()
-    tail = read_head(source, size - TAIL_BYTES) if size >= TAIL_BYTES else None
-    if tail is None or tail.kind != TAIL or tail.size != _TAIL.size:
-        return None
-    offset, frames = _TAIL.unpack(read_payload(source, tail))
-    found = read_head(source, offset)
-    # So many entries have parts of their own to point to, at least.
-    most = offset // (HEAD_BYTES + _COLOR.size) * _ENTRY.size
-    if found is None or found.kind != INDEX or found.size % _ENTRY.size or found.size > most:
-        raise CorruptError("the file's tail does not lead to its index")
-    entries, end = [], SIGNATURE_BYTES + HEAD_BYTES
-    for at, kind, *numbers, flags in _ENTRY.iter_unpack(read_payload(source, found)):
-        entries.append(Entry(at, kind, *numbers, bool(flags & _IS_KEY), bool(flags & _IS_SEGMENT)))
-        if kind not in (*COLORS, FRAME) or not end <= at < offset:
-            raise CorruptError(f"the file's index leads to byte {at}, where no packet can be")
-        end = at + HEAD_BYTES
-    if sum(entry.count for entry in entries) != frames:
-        raise CorruptError("the file's index contradicts its tail")
-    return entries, offset

@@ -41,16 +41,15 @@ with the CRC-32 of the layout. So it also shows a reference that is not the one 
 
 import dataclasses
 import math
-import struct
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from inv_jax.codec import entropy, rate
+from inv_jax.codec import delta_state, entropy, rate
 from inv_jax.codec import history as history_lib
-from inv_jax.codec.base import Codec, CorruptError, Decoder, Encoder, Gauge, Layout, Leaves, Packet
-from inv_jax.codec.entropy import NUM_TOKENS, Reader, Tables, Writer
+from inv_jax.codec.base import Codec, Encoder, Gauge, Layout, Leaves, Packet
+from inv_jax.codec.delta_decoder import DeltaDecoder
+from inv_jax.codec.entropy import Writer
 from inv_jax.codec.history import (
     CONTEXT_MEANS,
     GAIN_ONE,
@@ -61,22 +60,10 @@ from inv_jax.codec.history import (
     Grid,
     History,
 )
-from inv_jax.codec.symbols import checksum, pull_numbers, push_numbers, waves
+from inv_jax.codec.symbols import checksum, push_numbers, waves
 from inv_jax.types import InvError
 
-_KEY, _PREDICTED = 0xD0, 0xD1
-_HEAD = struct.Struct("<BI")
-_COUNT = struct.Struct("<I")
-_PARAMS_PER_BYTE = 8  # a key payload has a byte for so many params at least
-
 _LARGEST_COSTED = 64  # symbols up to this are chosen by their cost
-_KEY_LOWEST = -4  # contexts of key frames: mean sizes 2^-2 (two an octave) to 2^14
-_KEY_CONTEXTS = 33
-_KEY_MEANS = tuple(
-    math.ldexp((1.0, 1.4142135623730951)[(i + _KEY_LOWEST) % 2], (i + _KEY_LOWEST) // 2)
-    for i in range(_KEY_CONTEXTS)
-)
-_KEY_GAIN = 256
 _MOST_COARSER = 64  # eighths of an octave that steps may grow from one frame to the next
 
 
@@ -110,58 +97,8 @@ class DeltaCodec(Codec):
     def encoder(self, layout: Layout, gauge: Gauge | None = None) -> "DeltaEncoder":
         return DeltaEncoder(self, layout, gauge)
 
-    def decoder(self, layout: Layout) -> "DeltaDecoder":
+    def decoder(self, layout: Layout) -> DeltaDecoder:
         return DeltaDecoder(layout)
-
-
-@dataclasses.dataclass
-class _State:
-    """What both sides have after a frame."""
-
-    frame: int  # the last one, of a segment
-    history: History
-    tables: Tables
-    scale: np.ndarray  # (size,) float32, steps without their leaf's own factor
-    own: np.ndarray  # (leaves,) int32, each leaf's own exponent
-    gains: np.ndarray  # (leaves,) int32, in eighths
-    crc: int
-
-    def step(self, grid: Grid, own: np.ndarray) -> np.ndarray:
-        """(size,) float32 steps, for given exponents of the leaves."""
-        step = self.scale.copy()
-        for part, factor in zip(grid.parts, history_lib.step_of(own), strict=True):
-            step[part] *= factor
-        return step
-
-
-def _layout_checksum(layout: Layout) -> int:
-    return zlib.crc32(repr(layout.shapes).encode())
-
-
-def _base(grid: Grid, leaves: Sequence[int], lines: Sequence[np.ndarray]) -> np.ndarray:
-    """Exponents of all params without the common one, (size,) int32."""
-    base = np.empty(grid.size, np.int32)
-    for out, leaf, line in zip(grid.matrices(base), leaves, lines, strict=True):
-        rows = out.shape[0]
-        out[:] = line[:rows, None] + line[None, rows:] + int(leaf)
-    return base
-
-
-def _key_contexts(grid: Grid, lines: Sequence[np.ndarray], levels: Sequence[int]) -> np.ndarray:
-    contexts = np.empty(grid.size, np.uint8)
-    for out, line, level in zip(grid.matrices(contexts), lines, levels, strict=True):
-        rows = out.shape[0]
-        joint = int(level) + ((-line[:rows, None] - line[None, rows:]) >> 2)
-        out[:] = np.clip(joint - _KEY_LOWEST, 0, _KEY_CONTEXTS - 1)
-    return contexts
-
-
-def _key_tables() -> Tables:
-    return Tables.geometric(_KEY_MEANS, _KEY_GAIN)
-
-
-def _fresh_tables() -> Tables:
-    return Tables.geometric(CONTEXT_MEANS)
 
 
 class DeltaEncoder(Encoder):
@@ -173,7 +110,7 @@ class DeltaEncoder(Encoder):
         self._gauge: Gauge = gauge if gauge is not None else rate.RelativeGauge()
         self._grid = Grid.of(layout)
         self._target = 10.0 ** (-codec.fidelity / 10.0)
-        self._state: _State | None = None
+        self._state: delta_state.State | None = None
         self._key_frame = 0
 
     def push(self, frame: int, leaves: Leaves) -> list[Packet]:
@@ -225,7 +162,7 @@ class DeltaEncoder(Encoder):
         grid, leaves = self._grid, self._layout.unravel(true)
         weights = rate.importance(self._layout, leaves, self._gauge, self._target)
         leaf_exponents, lines = rate.exponents(grid, weights)
-        base = _base(grid, leaf_exponents, lines)
+        base = delta_state.base(grid, leaf_exponents, lines)
         scale = history_lib.step_of(base)
         floor = self._finest(true, scale)
         tried: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -243,22 +180,23 @@ class DeltaEncoder(Encoder):
             round(2 * math.log2(max(_mean_size(matrix, line), 1e-3)))
             for matrix, line in zip(grid.matrices(symbols), lines, strict=True)
         ]
-        writer, tables = Writer(), _key_tables()
+        writer, tables = Writer(), delta_state.key_tables()
         push_numbers(writer, [common])
         push_numbers(writer, leaf_exponents)
         for line in lines:
             push_numbers(writer, line)
         push_numbers(writer, levels)
-        contexts, crc = _key_contexts(grid, lines, levels), _layout_checksum(self._layout)
+        contexts = delta_state.key_contexts(grid, lines, levels)
+        crc = delta_state.layout_checksum(self._layout)
         for wave in waves(grid.size):
             coded = entropy.push_by_context(writer, symbols[wave], contexts[wave], tables)
             crc = checksum(*coded, crc)
-        self._state = _key_state(grid, frame, decoded, scale, common, crc)
+        self._state = delta_state.key_state(grid, frame, decoded, scale, common, crc)
         self._key_frame = frame
         words = writer.words()
-        head = _HEAD.pack(_KEY, crc) + _COUNT.pack(words.size)
+        head = delta_state.HEAD.pack(delta_state.KEY, crc) + delta_state.COUNT.pack(words.size)
         payload = head + words.tobytes()
-        return payload.ljust(-(-grid.size // _PARAMS_PER_BYTE), b"\0")
+        return payload.ljust(-(-grid.size // delta_state.PARAMS_PER_BYTE), b"\0")
 
     @staticmethod
     def _finest(values: np.ndarray, scale: np.ndarray) -> int:
@@ -307,7 +245,7 @@ class DeltaEncoder(Encoder):
         self._state = dataclasses.replace(
             state, frame=frame, history=history, own=own, gains=gains, crc=crc
         )
-        return _HEAD.pack(_PREDICTED, crc) + writer.words().tobytes()
+        return delta_state.HEAD.pack(delta_state.PREDICTED, crc) + writer.words().tobytes()
 
     def _best_gains(self, true: np.ndarray) -> np.ndarray:
         """Least squares of each leaf's change on its velocity, in eighths."""
@@ -337,116 +275,3 @@ def _mean_size(symbols: np.ndarray, line: np.ndarray) -> float:
     rows = symbols.shape[0]
     scale = np.exp2((line[:rows, None] + line[None, rows:]) / PER_OCTAVE)
     return float(np.mean(np.abs(symbols) * scale)) if symbols.size else 0.0
-
-
-def _key_state(
-    grid: Grid, frame: int, decoded: np.ndarray, scale: np.ndarray, common: int, crc: int
-) -> _State:
-    own, gains = np.full(len(grid.parts), common, np.int32), np.zeros(len(grid.parts), np.int32)
-    return _State(frame, History(grid, decoded), _fresh_tables(), scale, own, gains, crc)
-
-
-class DeltaDecoder(Decoder):
-    """Decodes packets in order; work and memory are bounded by the layout.
-
-    Attributes:
-      state: What is known after the last packet; None before the first, and after a bad one.
-    """
-
-    def __init__(self, layout: Layout):
-        """Waits for a key packet."""
-        self._layout, self._grid = layout, Grid.of(layout)
-        self.state: _State | None = None
-
-    def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
-        """See `Decoder.decode`. After an error, only a key packet is decoded."""
-        state, self.state = self.state, None
-        try:
-            self.state = self._decode(packet, state)
-        except CorruptError as error:
-            raise CorruptError(f"frame {packet.first}: {error}") from error
-        return {packet.first: self._layout.unravel(self.state.history.decoded.copy())}
-
-    def _decode(self, packet: Packet, state: _State | None) -> _State:
-        payload = packet.payload
-        if packet.sets != 1:
-            raise CorruptError(f"a packet of {packet.sets} frames; this codec has one in each")
-        if len(payload) < _HEAD.size:
-            raise CorruptError(f"a packet of {len(payload)} bytes; want {_HEAD.size} at least")
-        kind, crc = _HEAD.unpack_from(payload)
-        if kind != (_KEY if packet.is_key else _PREDICTED):
-            wanted = "a key frame" if packet.is_key else "a predicted frame"
-            raise CorruptError(f"a packet of kind {kind:#x} where {wanted} belongs")
-        if packet.is_key:
-            return self._decode_key(packet, crc)
-        if state is None or packet.first != state.frame + 1:
-            have = "none" if state is None else f"frame {state.frame}"
-            raise CorruptError(f"it is predicted from the frame before, but {have} was decoded")
-        return self._decode_predicted(state, packet, crc)
-
-    def _decode_key(self, packet: Packet, crc: int) -> _State:
-        grid, payload = self._grid, packet.payload
-        least = max(-(-grid.size // _PARAMS_PER_BYTE), _HEAD.size + _COUNT.size)
-        if len(payload) < least:
-            raise CorruptError(f"a key frame of {len(payload)} bytes; want {least} at least")
-        start = _HEAD.size + _COUNT.size
-        end = start + 4 * _COUNT.unpack_from(payload, _HEAD.size)[0]
-        if end > len(payload) or payload[end:].strip(b"\0"):
-            raise CorruptError("a key frame whose length and contents do not agree")
-        reader, most = Reader(payload[start:end]), MAX_EXPONENT
-        common = int(pull_numbers(reader, 1, -most, most, "the common exponent")[0])
-        num = len(grid.parts)
-        leaf_exponents = pull_numbers(reader, num, 0, 127, "a leaf's exponent")
-        lines = [
-            pull_numbers(reader, sum(shape), -most, most, "a row's exponent")
-            for shape in grid.shapes
-        ]
-        levels = pull_numbers(reader, num, -64, 64, "a leaf's level")
-        contexts, tables = _key_contexts(grid, lines, levels), _key_tables()
-        found = _layout_checksum(self._layout)
-        symbols = np.empty(grid.size, np.int32)
-        for wave in waves(grid.size):
-            symbols[wave], *coded = entropy.pull_by_context(reader, contexts[wave], tables)
-            found = checksum(*coded, found)
-        _check_end(reader, found, crc)
-        scale = history_lib.step_of(_base(grid, leaf_exponents, lines))
-        with np.errstate(over="ignore"):
-            decoded = symbols.astype(np.float32) * (scale * history_lib.step_of(common))
-        return _key_state(grid, packet.end - 1, _finite(decoded), scale, common, crc)
-
-    def _decode_predicted(self, state: _State, packet: Packet, crc: int) -> _State:
-        num, reader = len(self._grid.parts), Reader(packet.payload[_HEAD.size :])
-        change = pull_numbers(reader, num, -2 * MAX_EXPONENT, 2 * MAX_EXPONENT, "an exponent")
-        own = state.own + change
-        if num and not -MAX_EXPONENT <= own.min() <= own.max() <= MAX_EXPONENT:
-            raise CorruptError(f"exponents from {own.min()} to {own.max()}")
-        gains = state.gains + pull_numbers(reader, num, -MAX_GAIN, MAX_GAIN, "a gain")
-        if num and not 0 <= gains.min() <= gains.max() <= MAX_GAIN:
-            raise CorruptError(f"gains from {gains.min()} to {gains.max()}")
-        shifts = pull_numbers(reader, num, -NUM_CONTEXTS, NUM_CONTEXTS, "a shift")
-        history = state.history.rescaled(change)
-        contexts = history.contexts(shifts)
-        symbols, *coded = entropy.pull_by_context(reader, contexts, state.tables)
-        _check_end(reader, checksum(*coded, state.crc), crc)
-        with np.errstate(over="ignore", invalid="ignore"):
-            decoded = history.predict(gains)
-            decoded += symbols.astype(np.float32) * state.step(self._grid, own)
-        history.advance(_finite(decoded), symbols)
-        return dataclasses.replace(
-            state, frame=packet.end - 1, history=history, own=own, gains=gains, crc=crc
-        )
-
-
-def _check_end(reader: Reader, found: int, wanted: int) -> None:
-    reader.finish()
-    if found != wanted:
-        raise CorruptError("the checksum does not match: damaged bytes, or another reference")
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    if not np.isfinite(values).all():
-        raise CorruptError("values that are not finite")
-    return values
-
-
-assert NUM_TOKENS <= 256  # tokens are bytes

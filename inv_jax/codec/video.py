@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from inv_jax.codec import bitstream, colors, header
+from inv_jax.codec import bitstream, colors, header, index
 from inv_jax.codec.base import CorruptError, Packet
 from inv_jax.codec.bitstream import Entry
 from inv_jax.codec.colors import ColorPart
@@ -54,14 +54,14 @@ class NeuralVideo:
             self._meta = first
             self._begin()
         try:
-            index = bitstream.read_index(source)
+            found = index.read(source)
         except CorruptError as error:
             self._contents.note((), f"{error}; the file is read from its beginning")
-            index = None
-        if index is not None:
-            for entry in index[0]:
+            found = None
+        if found is not None:
+            for entry in found[0]:
                 self._contents.add(entry)
-            self._end = index[1]
+            self._end = found[1]
             self._last = bitstream.read_head(source, self._end)
         self.refresh()
 

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from inv_jax import params as params_lib
-from inv_jax.codec import bitstream, frames
+from inv_jax.codec import bitstream, frames, index
 from inv_jax.codec.base import Codec, CorruptError, Gauge, Packet
 from inv_jax.codec.bitstream import Entry
 from inv_jax.codec.colors import ColorEncoder, ColorPart
@@ -160,7 +160,7 @@ class VideoWriter:
             return
         try:
             self._write(self._encoder.finish())
-            self._append(bitstream.closing(self._entries, self._end))
+            self._append(index.closing(self._entries, self._end))
             self._flush()
         finally:
             self.abandon()

@@ -49,8 +49,6 @@ from inv_jax.types import Cameras, InvError, Params, Places, Predictions, Render
 
 NETWORK, DECODER = "nerv", "decoder"
 
-# Their gradients follow from their results, which the next kernel reads anyway.
-_PIECEWISE = ("relu", "leaky", "leaky01", "relu6")
 _NORM_EPS = 1e-5
 
 
@@ -255,6 +253,7 @@ class Nerv(Model):
         return nerv_blocks.work(
             *(self.blocks(), self.layer_shapes(), self.heads(), self.upsampling),
             encoded=self.encoding.features,
+            activation=self.activation,
             norm=self.norm,
             trains=DECODER in roles,
         )

@@ -23,6 +23,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "hardswish": jax.nn.hard_swish,
 }
 
+# Their gradients follow from their results, which the next kernel reads anyway.
+_PIECEWISE = ("relu", "leaky", "leaky01", "relu6")
 # Operations of an element beside the one that counts as a ReLU: forward, forward and backward.
 _ACTIVATION_FLOPS, _NORM_FLOPS = (10, 25), (8, 20)
 
@@ -72,6 +74,7 @@ def work(
     upsampling: str,
     *,
     encoded: int,
+    activation: str,
     norm: str,
     trains: bool,
 ) -> Work:
@@ -83,6 +86,7 @@ def work(
       heads: Names of the heads, by the index of the block that each stands behind.
       upsampling: One of `UPSAMPLINGS`.
       encoded: Features of the time's encoding.
+      activation: One of `ACTIVATIONS`.
       norm: One of `NORMS`.
       trains: Whether the decoder does.
     """
@@ -98,7 +102,7 @@ def work(
         made = map_.rows * map_.fan_out
         elements += made
         kept += block.height * block.width * block.fan_in  # what the kernel reads
-        kept += 0 if self.activation in _PIECEWISE else made  # what the activation reads
+        kept += 0 if activation in _PIECEWISE else made  # what the activation reads
         if upsampling == BILINEAR:
             kept += map_.rows * block.fan_in  # ... and the kernel
         if norm == INSTANCE:

@@ -63,6 +63,7 @@ class Player:
         """Plays `source` with the model that `renderer` was made for."""
         self._source, self._renderer = source, renderer
         self._placed: tuple[range, Any] | None = None
+        self._looked: tuple[Params, Any] | None = None  # params as given, and placed
 
     @property
     def frames(self) -> list[int]:
@@ -86,10 +87,14 @@ class Player:
     ) -> View:
         """Renders any params from one of the given cameras, at a time of their segment.
 
+        The same object again, as of a clip's next frame, is not placed anew.
+
         Raises:
           Stopped: If `should_stop`, which is asked between parts of the picture, said so.
         """
-        return self._renderer.render(self._renderer.params(params), cameras, cam, time, should_stop)
+        if self._looked is None or self._looked[0] is not params:
+            self._looked = params, self._renderer.params(params)
+        return self._renderer.render(self._looked[1], cameras, cam, time, should_stop)
 
     def along(self, path: CameraPath) -> Iterator[View]:
         """The pictures of a path, one after another."""

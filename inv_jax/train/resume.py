@@ -62,6 +62,12 @@ def find(
       InvError: If what is stored is not the beginning of the video, or is damaged.
     """
     stored = {frames[0]: frames for frames in store.segments()}
+    for segment in segments:
+        if stored.get(segment.number, segment.frames) != segment.frames:
+            raise InvError(
+                f"{workdir} holds {name_of(stored[segment.number])} trained as one, and this would "
+                f"be {segment.name}; use another --workdir, or data.num_frames as before"
+            )
     frames = [segment.number for segment in segments]
     done = [number for number in frames if number in stored]
     if done != frames[: len(done)]:
@@ -69,12 +75,6 @@ def find(
             f"{workdir} holds frames {min(stored)} to {max(stored)}, which are not the "
             f"first of {frames[0]} to {frames[-1]}; use another --workdir"
         )
-    for segment in segments[: len(done)]:
-        if stored[segment.number] != segment.frames:
-            raise InvError(
-                f"{workdir} holds {name_of(stored[segment.number])} trained as one, and this would "
-                f"be {segment.name}; use another --workdir, or data.num_frames as before"
-            )
     journal.keep_only([number for frames in stored.values() for number in frames])
     rows = journal.frames()
     unseen = [s.number for s in segments[: len(done)] if not set(s.shown) <= rows]

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from inv_jax.codec import bitstream
+from inv_jax.codec import bitstream, index
 from inv_jax.codec.source import BytesSource
 
 Parts = list[tuple[bytes, bytes]]  # kind and payload
@@ -62,7 +62,7 @@ def join(parts: Parts, *, with_index: bool = True) -> bytes:
             numbers = [*numbers, *flags] if kind == bitstream.FRAME else [numbers[0], 0, 0, False]
             entries.append(bitstream.Entry(len(data), kind, *numbers))
         data += made
-    return data + bitstream.closing(entries, len(data)) if with_index else data
+    return data + index.closing(entries, len(data)) if with_index else data
 
 
 def _place(rng: random.Random, size: int) -> int:

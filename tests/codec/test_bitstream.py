@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from inv_jax.codec import bitstream
+from inv_jax.codec import bitstream, index
 from inv_jax.codec.base import CorruptError, Packet
 from inv_jax.codec.bitstream import COLOR, COLOR_DIFF, FRAME, INDEX, META, TAIL, Entry
 from inv_jax.codec.source import BytesSource, FileSource
@@ -46,8 +46,8 @@ def test_index_and_tail_are_laid_out_as_described():
     rows += struct.pack("<Q4sIIII", 150, b"CDIF", 9, 0, 0, 0)
     rows += struct.pack("<Q4sIIII", 200, b"FRAM", 5, 3, 7, 1)
     tail = _part(b"TAIL", struct.pack("<QQ", 300, 3))
-    assert bitstream.closing(entries, 300) == _part(b"INDX", rows) + tail
-    assert len(tail) == bitstream.TAIL_BYTES == 32
+    assert index.closing(entries, 300) == _part(b"INDX", rows) + tail
+    assert len(tail) == index.TAIL_BYTES == 32
 
 
 def test_what_is_written_is_read_back():
@@ -172,7 +172,7 @@ def test_payloads_with_another_checksum_are_named():
 
 
 def _closed(entries: list[Entry], *, frames: int | None = None, end: int = 500) -> BytesSource:
-    data = bitstream.signature().ljust(end, b"\0") + bitstream.closing(entries, end)
+    data = bitstream.signature().ljust(end, b"\0") + index.closing(entries, end)
     if frames is not None:
         data = data[:-32] + _part(TAIL, struct.pack("<QQ", end, frames))
     return BytesSource(data)
@@ -181,8 +181,8 @@ def _closed(entries: list[Entry], *, frames: int | None = None, end: int = 500) 
 def test_index_is_found_from_the_end():
     colors = [Entry(100, COLOR, 7, 0, 0, False), Entry(150, COLOR_DIFF, 9, 0, 0, False)]
     entries = [*colors, Entry(200, FRAME, 5, 3, 7, True)]
-    assert bitstream.read_index(_closed(entries)) == (entries, 500)
-    assert bitstream.read_index(BytesSource(bitstream.signature())) is None
+    assert index.read(_closed(entries)) == (entries, 500)
+    assert index.read(BytesSource(bitstream.signature())) is None
 
 
 @pytest.mark.parametrize(
@@ -199,17 +199,17 @@ def test_index_is_found_from_the_end():
 )
 def test_an_index_that_leads_nowhere_is_refused(entries):
     with pytest.raises(CorruptError, match="index"):
-        bitstream.read_index(_closed(entries))
+        index.read(_closed(entries))
 
 
 def test_a_tail_that_contradicts_its_index_is_refused():
     entries = [Entry(200, FRAME, 5, 3, 7, True)]
     with pytest.raises(CorruptError, match="contradicts"):
-        bitstream.read_index(_closed(entries, frames=4))
+        index.read(_closed(entries, frames=4))
     for offset in (0, 499, 2**63, 2**64 - 1):
         data = bytes(600) + _part(TAIL, struct.pack("<QQ", offset, 3))
         with pytest.raises(CorruptError, match="does not lead"):
-            bitstream.read_index(BytesSource(data))
+            index.read(BytesSource(data))
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0" * 15, struct.pack("<IIII", 1, 0, 1, 1)])

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from inv_jax.codec import bitstream
+from inv_jax.codec import bitstream, index
 from inv_jax.codec import header as header_lib
 from inv_jax.codec.base import CorruptError, Layout, Packet
 from inv_jax.codec.bitstream import Entry
@@ -73,7 +73,7 @@ def test_a_packet_of_a_segment_is_laid_out_as_described():
     entry = bitstream.read_entry(BytesSource(wanted), found)
     assert entry == Entry.of(0, packet, 7)
     assert (entry.sets, entry.end) == (packet.sets, packet.end) == (1, 1005)
-    row = bitstream.closing([entry], 300)[16:44]
+    row = index.closing([entry], 300)[16:44]
     assert row == struct.pack("<Q4sIIII", 0, b"FRAM", 5, 1000, 7, 2)
     assert bitstream.signature(3)[8:12] == b"\3\0\0\0"
 

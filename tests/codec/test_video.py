@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 import pytest
 
-from inv_jax.codec import bitstream, video
+from inv_jax.codec import bitstream, index, video
 from inv_jax.codec.base import CorruptError, Layout, Packet
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
@@ -535,7 +535,7 @@ def test_checksums_are_not_asked_for_again_and_again(samples):
     entries = [bitstream.Entry(place, bitstream.FRAME, i % 2, 1, 1, True)
                for i, place in enumerate(at)]  # fmt: skip
     nested = begin + nested
-    for data in (begin + large + 2000 * small, nested + bitstream.closing(entries, len(nested))):
+    for data in (begin + large + 2000 * small, nested + index.closing(entries, len(nested))):
         source = _Counting(data)
         NeuralVideo(source, "the video")
         assert source.read_bytes < 8 * len(data)
