@@ -15,15 +15,18 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from absl import app, flags, logging
-from bench_nerv import product_flops
-from benching import rows
+from benching import decoders, rows
 
-from inv_jax.models.encodings import TimeWaves
 from inv_jax.models.nerv import Nerv
 from inv_jax.train.parallel import Devices
 
-_360P, _720P = (5, 2, 2, 2), (5, 2, 2, 2, 2)
-DECODERS = {"360p": (26, _360P), "S": (26, _720P), "M": (58, _720P), "L": (112, _720P)}
+_720P = (*decoders.STRIDES_360P, 2)
+DECODERS = {
+    "360p": (26, decoders.STRIDES_360P),
+    "S": (26, _720P),
+    "M": (58, _720P),
+    "L": (112, _720P),
+}
 
 _NAMES = flags.DEFINE_list("names", ["360p"], f"Some of {', '.join(DECODERS)}.")
 _BATCHES = flags.DEFINE_list("batches", ["1"], "Pictures at a time.")
@@ -60,19 +63,18 @@ def main(_: list[str]) -> None:
         channels, strides = DECODERS[name]
         for precision in _PRECISION.value:
             for batch in map(int, _BATCHES.value):
-                model = Nerv(
-                    encoding=TimeWaves(), channels=channels, strides=strides, precision=precision
-                )
+                model = decoders.decoder(channels, strides, precision=precision)
                 seconds = decode(model, batch)
                 count = max(_AHEAD, round(_SECONDS.value / seconds(_AHEAD)))
                 times = rows.Times.of([seconds(count) / batch for _ in range(_ROUNDS.value)])
+                flops = decoders.product_flops(model)
                 row = {
                     "case": f"{name}, {batch} at a time, {precision}",
                     "size": list(model.size),
                     "frames_per_second": 1.0 / times.median,
                     **times.row(),
-                    "flops": product_flops(model),
-                    "flops_per_second": product_flops(model) / times.median,
+                    "flops": flops,
+                    "flops_per_second": flops / times.median,
                 }
                 rows.emit("decode", devices, row)
 

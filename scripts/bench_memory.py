@@ -26,7 +26,7 @@ import numpy as np
 from absl import app, flags, logging
 from benching import rows, setups, theatre
 
-from inv_jax.assembly import build
+from inv_jax.assembly import build, keeping
 from inv_jax.train.journal import Journal
 from inv_jax.train.parallel import Devices
 
@@ -96,7 +96,7 @@ def main(_: list[str]) -> None:
         journals.append(_Measured(workdir))
         return journals[-1]
 
-    build.Journal = journal
+    keeping.Journal = journal
     with tempfile.TemporaryDirectory() as workdir:
         trainer, close = build.trainer(config, pathlib.Path(workdir), lambda: False)
         trainer.train()

@@ -20,7 +20,6 @@ one program. One JSON line:
 
 import functools
 import json
-import math
 import shlex
 import statistics
 import subprocess
@@ -31,10 +30,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from absl import app, flags, logging
-from benching import rows
+from benching import decoders, rows
 from jax import lax
 
-from inv_jax.models.encodings import TimeWaves
 from inv_jax.models.nerv import Nerv
 from inv_jax.train import structural
 from inv_jax.train.parallel import Devices
@@ -49,27 +47,6 @@ _ROUNDS = flags.DEFINE_integer("rounds", 5, "Of timing, each in turn.")
 _STEPS = flags.DEFINE_integer("steps", 5, "In one program.")
 
 _WAYS = 3  # products of a layer in a step: forward, and two gradients
-
-
-def decoder() -> Nerv:
-    """The model of the flags."""
-    return Nerv(
-        encoding=TimeWaves(),
-        channels=_CHANNELS.value,
-        strides=tuple(map(int, _STRIDES.value)),
-        lower_width=_LOWER.value,
-        precision=_PRECISION.value,
-    )
-
-
-def product_flops(model: Nerv) -> int:
-    """Of a picture's forward pass, every pair multiplied."""
-    shapes = model.layer_shapes()
-    places = {f"block_{i}": block.height * block.width for i, block in enumerate(model.blocks())}
-    for i, name in model.heads().items():
-        block = model.blocks()[i]
-        places[name] = block.height * block.width * block.stride**2
-    return sum(2 * math.prod(shape) * places.get(name, 1) for name, shape in shapes.items())
 
 
 class Steps:
@@ -120,7 +97,13 @@ def yardstick(command: str) -> float:
 
 
 def main(_: list[str]) -> None:
-    devices, model = Devices(), decoder()
+    devices = Devices()
+    model = decoders.decoder(
+        _CHANNELS.value,
+        tuple(map(int, _STRIDES.value)),
+        _LOWER.value,
+        _PRECISION.value,
+    )
     steps = Steps(model, _STEPS.value)
     ours, cpu, theirs = [], [], []
     for _ in range(_ROUNDS.value):
@@ -129,7 +112,7 @@ def main(_: list[str]) -> None:
         cpu.append(of_threads)
         if _YARDSTICK.value:
             theirs.append(yardstick(_YARDSTICK.value))
-    flops = _WAYS * product_flops(model)
+    flops = _WAYS * decoders.product_flops(model)
     rate = rows.Rates().matrix(model.precision)
     row: dict[str, Any] = {
         "case": f"a step at {model.size[1]}x{model.size[0]}, {model.precision}",

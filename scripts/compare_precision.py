@@ -116,7 +116,7 @@ class Run:
         self._cameras = self._capture.cameras.take(np.array(self._capture.train_cams))
         self._renderer = ViewRenderer(model, self._devices, rows_per_chunk=1024)
         self._initial, _ = build.initial_params(config, model, has_frames=False)
-        self._store = FrameStore(workdir, roles=self._model.roles)
+        self._store = FrameStore(workdir, roles=model.roles)
         self._step = self._devices.map(self._stepper.run)
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import ml_collections
@@ -14,6 +14,7 @@ from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
+from inv_jax.data.segments import trained_on
 from inv_jax.models import linear, registry, split
 from inv_jax.models.base import Model
 from inv_jax.train import initial as initial_lib
@@ -193,7 +194,7 @@ def trainer(
     shots = _capture(config, net, training, step, workdir, devices, should_stop)
     segments = captures.segments_of(config, shots)
     record.check_capture(workdir, old, shots.fingerprint)
-    masks = _masks(config, training, shots, workdir, devices)
+    masks = _masks(config, training, shots, trained_on(segments), workdir, devices)
     video = None
     if video_codec is not None and devices.is_main:
         video = keeping.broadcast(
@@ -265,7 +266,12 @@ def _capture(
 
 
 def _masks(
-    config: Config, training: Plan, shots: Capture, workdir: pathlib.Path, devices: Devices
+    config: Config,
+    training: Plan,
+    shots: Capture,
+    frames: Sequence[int],
+    workdir: pathlib.Path,
+    devices: Devices,
 ) -> Masks | None:
     """The masks of the training cameras, if the plan asks for them; all are there."""
     if not training.wants_masks:
@@ -273,8 +279,8 @@ def _masks(
     masks = captures.masks_of(config, workdir, shots)
 
     def check() -> None:
-        masks.check(list(shots.frames), shots.train_cams)
-        masks.to_train(shots.frames[0], shots.train_cams)  # the wrong way round, it is said now
+        masks.check(frames, shots.train_cams)
+        masks.to_train(frames[0], shots.train_cams)  # the wrong way round, it is said now
 
     devices.from_main(check)
     return masks

@@ -73,8 +73,12 @@ def segments_of(config: Config, opened: Capture) -> list[Segment]:
     Raises:
       InvError: If a setting cannot be right.
     """
+    return _split(config, opened.span)
+
+
+def _split(config: Config, span: range) -> list[Segment]:
     return segments.split(
-        opened.span,
+        span,
         config.train.segment_frames,
         step=config.data.frame_step,
         shown_step=config.data.get("test_step", 0),
@@ -156,8 +160,8 @@ def for_training(
 ) -> Capture:
     """Opens the capture to train on; the procedural one is rendered first, by the main process.
 
-    Of the latter, one frame is made and checked before the others take their time. Once packed,
-    it is read like any other.
+    Of the latter, one frame is made and checked, as the first of all, before the others take
+    their time. Once packed, it is read like any other.
 
     Raises:
       InvError: If it cannot be opened, or the config or the model does not go with it.
@@ -192,12 +196,18 @@ def for_training(
     for count in (1, c.num_frames or p.num_frames):
         if devices.from_main(functools.partial(write, count)):
             raise Stopped("stopped while rendering the capture; the same command goes on")
-        opened = _checked(config, model, of(config, workdir, count))
+        opened = of(config, workdir, count)
+        _check(config, model, opened, _split(config, sizing.planned_frames(config)))
     return opened
 
 
 def _checked(config: Config, model: Model, opened: Capture) -> Capture:
-    parts = segments_of(config, opened)
+    _check(config, model, opened, segments_of(config, opened))
+    return opened
+
+
+def _check(config: Config, model: Model, opened: Capture, parts: Sequence[Segment]) -> None:
+    """Refuses a capture that the config or the model does not go with, cut into segments."""
     height, width = opened.cameras.height, opened.cameras.width
     cameras = opened.cameras.take(np.array(opened.train_cams))
     model.check_views(cameras, max(len(one.frames) for one in parts))
@@ -209,4 +219,3 @@ def _checked(config: Config, model: Model, opened: Capture) -> Capture:
             f"train.rows_per_step={config.train.rows_per_step} is more than the {rows} "
             f"{model.rows.name}s of the {num_views} training views; lower it"
         )
-    return opened

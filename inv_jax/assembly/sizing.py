@@ -7,6 +7,7 @@ from absl import logging
 
 from inv_jax.cost import count as count_lib
 from inv_jax.cost import machine, memory
+from inv_jax.data import capture
 from inv_jax.models.base import Model
 from inv_jax.settings import procedural
 from inv_jax.train.parallel import Devices
@@ -100,12 +101,18 @@ def memory_need(
         rows_per_chunk=min(
             rows_per_chunk(config, model, devices), model.rows.in_view(size[1], size[2])
         ),
-        segment_pixels=math.prod(size),
+        segment_pixels=0 if _is_on_disk(config, devices, size) else math.prod(size),
         frames=max(1, config.train.frames_at_once // devices.count),
         ahead=1 if config.train.segment_frames else 0,  # where all frames are one, none follows
         itemsize=count_lib.itemsize(model.precision),
         has_regions=training.wants_masks,
     )
+
+
+def _is_on_disk(config: Config, devices: Devices, size: Shape) -> bool:
+    """Whether the pixels of a clip lie in a file (`Capture.load_clip`) that a CPU device reads."""
+    is_clip = config.train.segment_frames != 1
+    return devices.platform == "cpu" and is_clip and 3 * math.prod(size) >= capture.LARGE
 
 
 def available_memory(devices: Devices) -> int | None:

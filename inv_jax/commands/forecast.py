@@ -11,7 +11,6 @@ import jax
 from inv_jax.assembly import build, captures, plans, sizing
 from inv_jax.cost import count, disk, machine, trial, words
 from inv_jax.data import segments
-from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.models.base import Model
 from inv_jax.train import lanes
@@ -83,7 +82,8 @@ class Forecast:
             self._segments = captures.segments_of(config, shots)
             self._size = captures.longest(self._segments, shots)
             if self._plan.wants_masks:
-                self._masks = _found(captures.masks_of(config, workdir, shots), shots)
+                masks = captures.masks_of(config, workdir, shots)
+                self._masks = _found(masks, segments.trained_on(self._segments), shots.train_cams)
 
     @property
     def _unit(self) -> str:
@@ -266,13 +266,13 @@ class Forecast:
         yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
 
 
-def _found(masks: Masks, shots: Capture) -> str:
+def _found(masks: Masks, frames: Sequence[int], cams: Sequence[int]) -> str:
     """Whether the masks that training asks for are there; no mistake if not, they can be made."""
     try:
-        masks.check(list(shots.frames), shots.train_cams)
+        masks.check(frames, cams)
     except InvError as error:
         return f"NOT READY: {error}"
-    return f"all there, as {masks.path(shots.frames[0], shots.train_cams[0])}"
+    return f"all there, as {masks.path(frames[0], cams[0])}"
 
 
 def free_bytes(folder: pathlib.Path) -> int:

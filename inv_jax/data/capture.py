@@ -10,7 +10,10 @@ import dataclasses
 import functools
 import itertools
 import math
+import mmap
+import os
 import pathlib
+import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent import futures
@@ -79,7 +82,9 @@ class Capture(Rig):
     def load_clip(self, frames: Sequence[int], cams: Sequence[int]) -> UInt8[np.ndarray, "v h w 3"]:
         """Reads and decodes images of several frames, frame by frame: (F * N, H, W, 3).
 
-        The array lies so that a CPU device takes it as it is: nowhere is a second copy.
+        The array lies so that a CPU device takes it as it is: nowhere is a second copy. A large one
+        lies in a temporary file (`$TMPDIR`): memory then holds what is in use of it, as far as
+        there is room.
 
         Args:
           frames: Of `span`.
@@ -90,7 +95,7 @@ class Capture(Rig):
         """
         views = [(int(frame), int(cam)) for frame in frames for cam in cams]
         shape = (len(views), self.cameras.height, self.cameras.width, 3)
-        clip = _aligned(shape)
+        clip = _room(shape)
 
         def fill(place: int) -> tuple[str, ...]:
             frame, cam = views[place]
@@ -251,11 +256,24 @@ def open_capture(
 
 
 _ALIGNMENT = 64  # bytes; XLA copies host arrays that lie otherwise
+LARGE = 2**28  # bytes of a clip that need not be in memory as a whole
 
 
-def _aligned(shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
-    """An array whose first byte lies where XLA's CPU backend wants it."""
+def _room(shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
+    """An array for a clip; its first byte lies where XLA's CPU backend wants it."""
     size = math.prod(shape)
+    if size >= LARGE:
+        try:
+            with tempfile.TemporaryFile() as file:
+                os.posix_fallocate(
+                    file.fileno(), 0, size
+                )  # A full disk is an error here, not later.
+                return np.frombuffer(mmap.mmap(file.fileno(), size), np.uint8).reshape(shape)
+        except OSError as error:
+            logging.warning(
+                "no room for the clip in %s (%s): it is held in memory; see $TMPDIR",
+                *(tempfile.gettempdir(), error.strerror),
+            )
     buffer = np.empty(size + _ALIGNMENT, np.uint8)
     first = -buffer.ctypes.data % _ALIGNMENT
     return buffer[first : first + size].reshape(shape)

@@ -73,13 +73,6 @@ def split(frames: range, length: int, *, step: int = 1, shown_step: int = 0) -> 
     return [Segment(span, span[::step], span[:: shown_step or step]) for span in spans]
 
 
-def spanning(segments: Sequence[range], frame: int) -> range:
-    """The segment that a frame is in.
-
-    Raises:
-      KeyError: If it is in none.
-    """
-    for span in segments:
-        if frame in span:
-            return span
-    raise KeyError(frame)
+def trained_on(segments: Sequence[Segment]) -> list[int]:
+    """All frames that are trained on, in order."""
+    return [frame for segment in segments for frame in segment.trained]

@@ -275,7 +275,8 @@ class Nerv(Model):
             raise InvError(
                 f"model.name=nerv shows what one camera sees, and {cameras.num_cams} would be "
                 "trained on; choose one: data.layout=video and "
-                "data.path='CAPTURE/frames_2/frame*cam00.png', or data.procedural.num_cams=1"
+                "data.path='CAPTURE/frames_2/frame*cam00.png', or data.procedural.num_cams=1 and "
+                "data.holdout=()"
             )
         size = cameras.height, cameras.width
         if self.size != size:

@@ -32,9 +32,9 @@ from jaxtyping import Array, Float
 Planes = Float[Array, "h c m m b w"]  # of tiles
 
 _HALF = fractions.Fraction(1, 2)
-POINTS = {2: (0, 1, -1), 3: (0, 1, -1, _HALF), 4: (0, 1, -1, _HALF, -2)}  # second: see `_backward`
-_ONE = 1  # the index of the point 1
-_COLUMNS = 240  # of a matrix product, about
+POINTS = {2: (0, 1, -1), 3: (0, 1, -1, _HALF), 4: (0, 1, -1, _HALF, -2)}
+_ONE = 1  # where the point 1 is among them
+_COLUMNS = 240  # of a matrix product, at most: fewer are slower, more leave the caches
 
 
 @functools.cache
@@ -245,8 +245,7 @@ def conv(
         band += bias.reshape(1, -1, 1, 1, 1, 1)
         return lax.dynamic_update_slice_in_dim(result, band, start, 0)
 
-    # Zeros would be one more pass over memory.
-    return lax.fori_loop(0, tiling.height // tiling.rows, band, lax.empty(shape, x.dtype))
+    return lax.fori_loop(0, tiling.height // tiling.rows, band, jnp.zeros(shape, x.dtype))
 
 
 def _forward(

@@ -85,9 +85,6 @@ def test_a_segment_is_called_by_its_frames():
     assert _all(range(1, 25)).name == segments.name_of(range(1, 25)) == "frames 1 to 24"
 
 
-def test_the_segment_of_a_frame():
-    spans = [range(1, 4), range(4, 6), range(9, 10)]
-    assert [segments.spanning(spans, n) for n in (1, 3, 5, 9)] == [spans[i] for i in (0, 0, 1, 2)]
-    for frame in (0, 6, 10):
-        with pytest.raises(KeyError):
-            segments.spanning(spans, frame)
+def test_frames_that_are_trained_on_are_those_of_all_segments():
+    assert segments.trained_on(segments.split(FRAMES, 5, step=2)) == [3, 5, 7, 8, 10, 12, 13]
+    assert segments.trained_on(segments.split(FRAMES, 1, step=5)) == [3, 8, 13]
