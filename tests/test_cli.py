@@ -151,7 +151,7 @@ def test_a_mistake_on_the_command_line_is_one_line(argv, said, tmp_path, capsys)
         ("model.position_octaves=-1", "model.position_octaves=-1"),
         ("train.rows_per_step=18", "train.rows_per_step=18 does not divide over 4 devices"),
         ("train.rows_per_step=-1", "train.rows_per_step=-1"),
-        ("train.rows_per_step=4000", "408 pixels of the 2 training cameras"),
+        ("train.rows_per_step=4000", "408 rays of the 2 training views"),
         ("train.rows_per_pass=3", "train.rows_per_pass=3"),
         ("train.rows_per_pass=-1", "train.rows_per_pass=-1"),
         ("train.loss=l3", "train.loss='l3'"),

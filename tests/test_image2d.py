@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs import image2d
 from inv_jax import cli
-from inv_jax.assembly import captures, plans, playback
+from inv_jax.assembly import build, captures, plans, playback
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.video import NeuralVideo
@@ -120,7 +120,7 @@ def test_the_rate_of_a_file_is_the_videos(clip, tmp_path):
     write_video(path, [picture(clip, frame) for frame in range(1, 4)], 12.0)
     config = image2d.get_config()
     config.data.path = str(path)
-    made = captures.completed(config, tmp_path, Devices())
+    made = captures.completed(config, build.model(config), tmp_path, Devices())
     assert (made.render.fps, made.train.rows_per_step) == (12.0, HEIGHT * WIDTH)
 
 

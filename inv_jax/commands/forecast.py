@@ -88,7 +88,7 @@ class Forecast:
     @property
     def _unit(self) -> str:
         """What people call a segment."""
-        return "frame" if all(len(one.frames) == 1 for one in self._segments) else "clip"
+        return segments.unit(self._segments)
 
     @property
     def precision(self) -> str:

@@ -105,8 +105,7 @@ class Capture(Rig):
             clip[place] = image
             return notes
 
-        # A file of one video is decoded in order, by one thread; pictures are read side by side.
-        mapped = self._pool.map if isinstance(self.source, FileSource) else map
+        mapped = map if self.source.is_sequential else self._pool.map
         for place, notes in enumerate(mapped(fill, range(len(views)))):
             self._say_once(self.source.name(*views[place]), notes)
         return clip

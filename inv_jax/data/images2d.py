@@ -194,6 +194,8 @@ class _Pictures(ImageSource):
 class _FileFrames(ImageSource):
     """Frames of a video file."""
 
+    is_sequential = True
+
     def __init__(self, file: VideoFile, places: Mapping[int, int], smaller: Smaller, backdrop: int):
         self._file, self._places = file, places
         self._smaller, self._backdrop = smaller, backdrop

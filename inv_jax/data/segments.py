@@ -76,3 +76,8 @@ def split(frames: range, length: int, *, step: int = 1, shown_step: int = 0) -> 
 def trained_on(segments: Sequence[Segment]) -> list[int]:
     """All frames that are trained on, in order."""
     return [frame for segment in segments for frame in segment.trained]
+
+
+def unit(segments: Sequence[Segment]) -> str:
+    """What people call one of them: `frame`, or `clip`."""
+    return "frame" if all(len(segment.frames) == 1 for segment in segments) else "clip"

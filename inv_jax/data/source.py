@@ -25,7 +25,13 @@ class Making:
 
 
 class ImageSource(abc.ABC):
-    """The images of a capture; any thread may load, also several at once."""
+    """The images of a capture; any thread may load, also several at once.
+
+    Attributes:
+      is_sequential: Whether many of them come fastest in order, one by one.
+    """
+
+    is_sequential = False
 
     @abc.abstractmethod
     def load(self, frame: int, cam: int) -> tuple[UInt8[np.ndarray, "h w 3"], tuple[str, ...]]:

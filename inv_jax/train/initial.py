@@ -38,11 +38,11 @@ def from_run(
             f"train.init_roles={tuple(roles)}: want one or more of the model's, "
             f"{', '.join(known.all)}, to be taken from train.init_from"
         )
-    if there & set(params_lib.STATIC_ROLES) and not wanted & set(params_lib.STATIC_ROLES):
+    if left := _left_out(fresh, wanted):
         logging.warning(
-            "train.init_roles=%s takes no layer of the static field, which begins at random; to "
-            "take it, add %s",
-            *(tuple(roles), ", ".join(params_lib.STATIC_ROLES)),
+            "train.init_roles=%s takes no layer of %s, which begin at random; to take them, add "
+            "some of %s",
+            *(tuple(roles), ", ".join(left), ", ".join(sorted(there - wanted))),
         )
     store = FrameStore(workdir)
     try:
@@ -61,3 +61,10 @@ def from_run(
         raise InvError(
             f"train.init_from={workdir}: {error}; check model.width, model.depth and the encodings"
         ) from error
+
+
+def _left_out(params: Params, wanted: set[str]) -> list[str]:
+    """Networks of which no layer has a wanted role."""
+    leaves = [path.split("/") for path in params_lib.flatten(params)]
+    taken = {network for network, role, *_ in leaves if role in wanted}
+    return sorted({network for network, *_ in leaves} - taken)

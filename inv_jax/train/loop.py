@@ -26,7 +26,7 @@ from inv_jax import params as params_lib
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.data.prefetch import Prepared, segments_ahead
-from inv_jax.data.segments import Segment
+from inv_jax.data.segments import Segment, unit
 from inv_jax.models.base import Model
 from inv_jax.train import lanes, resume
 from inv_jax.train.hand_over import HandOver
@@ -123,7 +123,7 @@ class Trainer:
         segments, done = list(self._segments.values()), standing.done
         left = segments[len(done) :]
         if not left:
-            logging.info("all %d segments are trained already", len(segments))
+            logging.info("all %d %ss are trained already", len(segments), unit(segments))
             return
         self._last_stored = done[-1] if done else None
         optimizer = self._stepper.optimizer

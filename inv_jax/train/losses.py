@@ -13,7 +13,6 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float
 
-from inv_jax.models import split
 from inv_jax.sampling.views import VIEWS
 from inv_jax.train import structural
 from inv_jax.train.pooling import adaptive_average_pool
@@ -199,10 +198,12 @@ class Emptiness:
     Attributes:
       rgb: Weight of the mean of its colors on static pixels, as it shows them alone.
       acc: Weight of the mean of its opacity there.
+      layer: What predictions call it.
     """
 
     rgb: float = 0.01
     acc: float = 0.003
+    layer: str = "dynamic"
 
     def __post_init__(self):
         if not (self.rgb >= 0.0 and self.acc >= 0.0):  # nor NaN
@@ -221,7 +222,7 @@ class Emptiness:
         assert frame.regions is not None, "only a frame with regions has static pixels"
         share = frame.regions.num_static / frame.regions.order.shape[0]
         weights = ~batch.is_dynamic / jnp.maximum(share, 1e-6)  # their mean is 1
-        shown = [picture.layers[split.DYNAMIC] for picture in predictions.values()]
+        shown = [picture.layers[self.layer] for picture in predictions.values()]
         colors = sum(jnp.mean(weights[..., None] * layer.rgb) for layer in shown)
         opacity = sum(jnp.mean(weights * layer.acc) for layer in shown)
         return self.rgb * colors + self.acc * opacity

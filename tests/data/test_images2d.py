@@ -2,6 +2,7 @@
 
 import fractions
 import pathlib
+import threading
 
 import av
 import numpy as np
@@ -280,6 +281,31 @@ def test_a_clip_is_all_its_pictures_in_order(tmp_path, clip):
         capture = open_video(path, first_frame=2, frame_step=2)
         found = capture.load_clip((2, 3, 6), capture.train_cams)  # also those between the steps
         np.testing.assert_array_equal(found, [image(capture, frame) for frame in (2, 3, 6)])
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_clip_of_pictures_is_read_side_by_side_and_of_a_file_in_order(
+    tmp_path, clip, monkeypatch, kind
+):
+    path = clip
+    if kind == "folder":
+        path = write_pictures(tmp_path, [f"{n}.png" for n in range(1, 21)])
+    capture, seen = open_video(path), []
+    together = threading.Barrier(2, timeout=20)  # two are at work at once
+    load = type(capture.source).load
+
+    def noted(source, frame, cam):
+        seen.append((threading.current_thread().name, frame))
+        if kind == "folder" and frame < 3:
+            together.wait()
+        return load(source, frame, cam)
+
+    monkeypatch.setattr(type(capture.source), "load", noted)
+    capture.load_clip(capture.frames, (0,))
+    if kind == "file":
+        assert seen == [(threading.current_thread().name, frame) for frame in range(1, 21)]
+    else:
+        assert sorted(frame for _, frame in seen) == list(range(1, 21))
 
 
 def test_grey_and_transparent_pictures_are_taken(tmp_path):

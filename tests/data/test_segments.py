@@ -85,6 +85,12 @@ def test_a_segment_is_called_by_its_frames():
     assert _all(range(1, 25)).name == segments.name_of(range(1, 25)) == "frames 1 to 24"
 
 
+def test_people_call_them_frames_or_clips():
+    assert segments.unit(segments.split(FRAMES, 1)) == "frame"
+    assert segments.unit(segments.split(FRAMES, 5)) == "clip"  # of which the last has one frame
+    assert segments.unit(segments.split(range(1, 2), 0)) == "frame"
+
+
 def test_frames_that_are_trained_on_are_those_of_all_segments():
     assert segments.trained_on(segments.split(FRAMES, 5, step=2)) == [3, 5, 7, 8, 10, 12, 13]
     assert segments.trained_on(segments.split(FRAMES, 1, step=5)) == [3, 8, 13]

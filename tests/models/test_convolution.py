@@ -77,7 +77,8 @@ IN_FLOAT64 = (
 
 @pytest.mark.parametrize(
     ("case", "dtype", "tolerance"),
-    [(case, np.float32, 1e-5) for case in CASES] + [(c, np.float64, 1e-12) for c in IN_FLOAT64],
+    [(case, np.float32, 1e-5) for case in CASES]
+    + [pytest.param(c, np.float64, 1e-12, marks=pytest.mark.slow) for c in IN_FLOAT64],
 )
 def test_tiles_equal_the_library(case, dtype, tolerance, monkeypatch):
     """Fast against plain: `conv` on a CPU, and `conv_plain`."""
@@ -271,8 +272,9 @@ def test_a_decoder_is_the_same_in_both_layouts(monkeypatch):
     assert_close(tiled, with_gradients(decoder, *decoder_operands()), 1e-5)
 
 
+@pytest.mark.slow
 def test_a_decoder_runs_under_every_transformation():
-    """Loops and `pmap` give the bits of `jit`; `vmap` those numbers to rounding."""
+    """Loops, `pmap` and `vmap` give the numbers of `jit`, to rounding; `jit` the same bits."""
     x, kernels = decoder_operands()
 
     def step(x, kernels):

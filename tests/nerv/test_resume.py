@@ -150,8 +150,8 @@ def test_a_video_of_clips_is_the_same_file_behind_a_stop(train, tmp_path, codec)
 # Commands in processes of their own.
 
 _LONG = {
-    **{**_PRUNED, "train.epochs": 150},
-    "train.save_every": 40,
+    **{**_PRUNED, "train.epochs": 600},
+    "train.save_every": 100,
     "train.dispatch_seconds": 0.02,
 }
 _SECONDS = 120  # nothing here takes longer, also on a busy machine
@@ -187,7 +187,7 @@ def command(arguments, compile_cache):
 
 @pytest.fixture(scope="module")
 def straight_process(command, tmp_path_factory) -> pathlib.Path:
-    """300 steps, pruned in front of the first and of the 151st."""
+    """1200 steps, pruned in front of the first and of the 601st."""
     workdir = tmp_path_factory.mktemp("process") / "run"
     _finish(command(workdir))
     return workdir
@@ -202,10 +202,10 @@ def _finish(process: subprocess.Popen) -> None:
 @pytest.mark.parametrize(
     ("ending", "moment"),
     [
-        pytest.param(signal.SIGKILL, "partial/1000000040/*", marks=pytest.mark.in_ci),
-        (signal.SIGKILL, "partial/1000000120/*"),
-        (signal.SIGKILL, "partial/1000000160/*"),
-        pytest.param(signal.SIGTERM, "partial/1000000120/*", marks=pytest.mark.in_ci),
+        pytest.param(signal.SIGKILL, "partial/1000000100/*", marks=pytest.mark.in_ci),
+        (signal.SIGKILL, "partial/1000000500/*"),
+        (signal.SIGKILL, "partial/1000000700/*"),
+        pytest.param(signal.SIGTERM, "partial/1000000100/*", marks=pytest.mark.in_ci),
         (signal.SIGKILL, "frames/*tmp*"),
     ],
 )

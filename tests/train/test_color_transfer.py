@@ -150,7 +150,7 @@ def test_roles_are_those_of_the_new_run(tiny_config, source):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"train.init_roles": ("colour",)}, "want one or more of structure, color"),
+        ({"train.init_roles": ("colour",)}, "want one or more of the model's, structure, color"),
         ({"train.init_roles": ()}, r"train\.init_roles=\(\)"),
         ({"train.image_cams": (0, 4)}, r"train\.image_cams=4: cameras are 0 to 3"),
         ({"train.image_steps": (0, 7)}, r"train\.image_steps=7: a frame has 6 steps at most"),

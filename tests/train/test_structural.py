@@ -77,7 +77,7 @@ def test_window_mean_transposes():
             np.testing.assert_allclose(a, b, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["ssim_map_mean", "ms_ssim"])
+@pytest.mark.parametrize("name", ["ssim_map_mean", pytest.param("ms_ssim", marks=pytest.mark.slow)])
 def test_gradients_equal_finite_differences(name):
     measure = jax.jit(getattr(structural, name))
     with jax.enable_x64():
@@ -94,6 +94,7 @@ def test_gradients_equal_finite_differences(name):
             np.testing.assert_allclose((ahead - behind) / 2e-5, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_negative_scales_count_as_0_without_nan():
     pred = pictures(0, 1, 161, 161)
     value, gradient = jax.jit(jax.value_and_grad(structural.ms_ssim))(pred, 1.0 - pred)
@@ -101,6 +102,7 @@ def test_negative_scales_count_as_0_without_nan():
     assert (gradient == 0.0).all()
 
 
+@pytest.mark.slow  # those of all losses are in test_parity_nerv.py
 def test_published_numbers(parity):
     """`nerv/losses_metrics.npz`: values and gradients of the losses that have a similarity."""
     arrays = np.load(parity / "nerv" / "losses_metrics.npz")

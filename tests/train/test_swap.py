@@ -133,7 +133,7 @@ def test_what_was_made_before_a_stop_is_on_the_page(run, tmp_path, monkeypatch):
     [
         ("--base=9", "stored frames are 1 to 3"),
         ("--donors=x", "'x' is no number"),
-        ("--donors=2", "names no frame but the base"),
+        ("--donors=2", "names no frame but those of the base's network (frame 2)"),
         ("--swaps=0:2", "the model has 6 layers"),
         ("--swaps=a", "'a' is no number"),
         ("--swaps=2:1", "asks for none"),
