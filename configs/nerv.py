@@ -42,7 +42,7 @@ The original's flags and what they are here:
     --outf, --suffix, --exp_name  --workdir; there is no --overwrite: name another folder
     --quant_bit                 inv-jax encode --codec=quant
     --eval_only, --dump_images  inv-jax eval, inv-jax render --outputs=rgb
-    --eval_fps                  scripts/bench_nerv.py
+    --eval_fps                  scripts/bench_decode.py
     --distributed               a process or more, each with all of its GPUs: see the README
     --print-freq, --eval_freq, -j, --debug, --augment   have no counterpart
 

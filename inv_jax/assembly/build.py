@@ -73,7 +73,7 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
         return fresh, config
     is_frozen = 0 < c.freeze_frame <= config.data.first_frame and not c.scratch
     is_given = bool(c.init_from) and params_lib.COLOR in c.init_roles
-    if is_frozen and not is_given and not plans.is_pretraining(config):
+    if is_frozen and net.roles.shared and not is_given and not plans.is_pretraining(config):
         logging.warning(
             "train.freeze_frame=%d freezes the color layers from the first frame on, as random as "
             "they begin; to train them, set it behind data.first_frame=%d, or take them from "

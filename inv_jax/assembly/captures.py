@@ -211,6 +211,13 @@ def _check(config: Config, model: Model, opened: Capture, parts: Sequence[Segmen
     height, width = opened.cameras.height, opened.cameras.width
     cameras = opened.cameras.take(np.array(opened.train_cams))
     model.check_views(cameras, max(len(one.frames) for one in parts))
+    model.check_views(cameras, min(len(one.trained) for one in parts))
+    if config.train.frames_at_once > 1 and len({len(one.trained) for one in parts}) > 1:
+        raise InvError(
+            f"train.frames_at_once={config.train.frames_at_once} wants clips of one length, and "
+            f"the last has {len(parts[-1].frames)} frames; make data.num_frames a multiple of "
+            f"train.segment_frames={config.train.segment_frames}, or train one by one"
+        )
     losses.get(config.train.loss).check(model.rows.name, height, width)
     num_views = len(opened.train_cams) * min(len(one.trained) for one in parts)
     rows = num_views * model.rows.in_view(height, width)

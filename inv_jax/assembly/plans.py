@@ -41,7 +41,7 @@ def of(config: Config) -> Plan:
                 f"train.scratch=True and train.freeze_frame={c.freeze_frame}: frames that start "
                 "from random params share no colors; set train.freeze_frame=0"
             )
-        return plan.from_scratch(roles, first_frame=first, steps=c.steps)
+        return _pruned(config, plan.from_scratch(roles, first_frame=first, steps=c.steps))
     incremental = plan.incremental(
         roles,
         first_frame=first,
@@ -58,15 +58,19 @@ def of(config: Config) -> Plan:
     return _pruned(config, incremental)
 
 
+def _prunes(config: Config) -> bool:
+    return "prune" in config and config.prune.ratio != 1.0
+
+
 def _pruned(config: Config, training: Plan) -> Plan:
     """The plan with its segments pruned on the way, if `config.prune` says so.
 
     Raises:
       InvError: If its settings cannot be right.
     """
-    c = config.get("prune")
-    if c is None or c.ratio == 1.0:
+    if not _prunes(config):
         return training
+    c = config.prune
     prune.check(c.ratio, c.steps)
     epochs = config.train.epochs
     if len(c.steps) > epochs:
@@ -98,6 +102,11 @@ def _check_equal_steps(config: Config) -> None:
     if not config.train.scratch:
         raise InvError(
             "train.equal_steps=True is for a baseline from scratch; set train.scratch=True too"
+        )
+    if config.train.segment_frames != 1 or _prunes(config):
+        raise InvError(
+            "train.equal_steps=True is for frames, one by one; set train.segment_frames=1, and "
+            "prune nothing (prune.ratio=1.0)"
         )
     if config.data.frame_step != 1:
         raise InvError(

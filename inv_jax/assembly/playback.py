@@ -19,6 +19,7 @@ from inv_jax.codec.video import NeuralVideo
 from inv_jax.data import rig as rig_lib
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
+from inv_jax.data.prefetch import clip_views
 from inv_jax.data.rig import Rig
 from inv_jax.data.segments import time_in
 from inv_jax.models.base import Model
@@ -36,6 +37,13 @@ _MOST = {  # of what a file may ask of the renderer; far above any use
     "coarse_samples": 1 << 12,
     "fine_samples": 1 << 12,
     "fourier_features": 1 << 14,
+    "stem_width": 1 << 14,
+    "channels": 1 << 12,
+    "lower_width": 1 << 12,
+    "reduction": 1 << 12,
+    "expansion": 1 << 6,
+    "grid": 1 << 10,
+    "strides": 1 << 6,
 }
 
 
@@ -94,11 +102,9 @@ class Playback:
         return time_in(self.source.segment(frame), frame)
 
     def training_views(self, frame: int) -> tuple[Views, Cameras]:
-        """A frame's images of the cameras that are trained on, and these."""
-        cams = np.array(self.capture.train_cams)
-        views = self.capture.load(frame, cams)
-        times = np.full(len(cams), self.time(frame), np.float32)
-        return views.replace(times=times), self.rig.cameras.take(cams)
+        """The views of a frame's segment of the cameras that are trained on, and these."""
+        cams, frames = self.capture.train_cams, self.source.segment(frame)
+        return clip_views(self.capture, frames, frames), self.rig.cameras.take(np.array(cams))
 
     @property
     def is_main(self) -> bool:
@@ -183,9 +189,12 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
     layouts = (header.layout, header.color_layout)
     try:
         config = ml_collections.ConfigDict(record.with_younger(header.config))
-        most = {**_MOST, "depth": sum(len(layout.shapes) for layout in layouts)}
+        leaves = sum(len(layout.shapes) for layout in layouts)
+        most = {**_MOST, **dict.fromkeys(("depth", "num_blocks", "stem_layers"), leaves)}
         for field, limit in most.items():
-            if not 0 <= config.model.get(field, 0) <= limit:
+            value = config.model.get(field, 0)
+            numbers = value if isinstance(value, (tuple, list)) else [value]
+            if len(numbers) > leaves or not all(0 <= number <= limit for number in numbers):
                 raise ValueError(f"model.{field}={config.model[field]}")
         if not 0.0 <= config.model.get("background", 0.0) <= 1.0:
             raise ValueError(f"model.background={config.model.background}")
@@ -200,7 +209,7 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
             raise ValueError("the params are not those of the model")
         sizing.rows_per_chunk(config, model, Devices())
         _check_size(model, shapes, header.rig)
-    except (InvError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (InvError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise CorruptError(f"{name}: its settings do not fit: {str(error)[:200]}") from error
     return config, model
 

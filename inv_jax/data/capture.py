@@ -83,8 +83,8 @@ class Capture(Rig):
         """Reads and decodes images of several frames, frame by frame: (F * N, H, W, 3).
 
         The array lies so that a CPU device takes it as it is: nowhere is a second copy. A large one
-        lies in a temporary file (`$TMPDIR`): memory then holds what is in use of it, as far as
-        there is room.
+        lies in a temporary file (in `$TMPDIR`, which should be a disk): memory then holds what is
+        in use of it, as far as there is room.
 
         Args:
           frames: Of `span`.

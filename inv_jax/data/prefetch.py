@@ -14,7 +14,7 @@ from absl import logging
 
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
-from inv_jax.data.segments import Segment
+from inv_jax.data.segments import Segment, time_in
 from inv_jax.sampling import rays
 from inv_jax.types import Regions, Views
 
@@ -114,18 +114,23 @@ def _read(
             regions = _regions(masks, segment.number, cams, rows_per_step)
             views = views.replace(regions=regions)
         return views, lambda frame: shown
-    views = Views(
-        images=capture.load_clip(segment.trained, cams),
-        index=np.int32(segment.number),
-        cams=np.tile(np.arange(len(cams), dtype=np.int32), len(segment.trained)),
-        times=np.repeat(
-            np.array([segment.time(n) for n in segment.trained], np.float32), len(cams)
-        ),
-    )
+    views = clip_views(capture, segment.frames, segment.trained)
     if masks is not None:
         is_dynamic = np.concatenate([masks.to_train(n, cams) for n in segment.trained])
         views = views.replace(regions=rays.regions(is_dynamic))
     return views, reader(capture, shown_cam)
+
+
+def clip_views(capture: Capture, frames: range, trained: Sequence[int]) -> Views:
+    """The views of some frames of a segment, of the training cameras, on the host."""
+    cams = capture.train_cams
+    times = np.array([time_in(frames, frame) for frame in trained], np.float32)
+    return Views(
+        images=capture.load_clip(trained, cams),
+        index=np.int32(frames[0]),
+        cams=np.tile(np.arange(len(cams), dtype=np.int32), len(trained)),
+        times=np.repeat(times, len(cams)),
+    )
 
 
 def reader(capture: Capture, cam: int) -> Truth:

@@ -52,8 +52,8 @@ def split(frames: range, length: int, *, step: int = 1, shown_step: int = 0) -> 
     Args:
       frames: All that were asked for, without gaps.
       length: Frames of a segment; the last one may be shorter. 0: all are one.
-      step: Every so many frames are trained on: of segments of a frame each, every so many are
-        there at all.
+      step: Every so many frames are trained on, `n // step` of n: of segments of a frame each, one
+        in so many is there at all.
       shown_step: Every so many frames of a segment are shown; 0: those that are trained on.
 
     Raises:
@@ -70,7 +70,12 @@ def split(frames: range, length: int, *, step: int = 1, shown_step: int = 0) -> 
         if length == 0
         else [frames[at : at + length] for at in range(0, len(frames), length)]
     )
-    return [Segment(span, span[::step], span[:: shown_step or step]) for span in spans]
+    return [Segment(span, _every(span, step), _every(span, shown_step or step)) for span in spans]
+
+
+def _every(frames: range, step: int) -> range:
+    """Every so many frames, `len(frames) // step` of them as in NeRV, one at least."""
+    return frames[: max(1, len(frames) // step) * step : step]
 
 
 def trained_on(segments: Sequence[Segment]) -> list[int]:

@@ -36,7 +36,8 @@ QUANTITIES = {
     "flicker": Quantity("flicker", "/255", 3),
     "flicker_truth": Quantity("of truth", "/255", 3),
     "seconds": Quantity("seconds", "", 1),
-    "rows_per_second": Quantity("rays/s", higher_is_better=True),
+    "rows_per_second": Quantity("rows/s", higher_is_better=True),
+    "rays_per_second": Quantity("rays/s", higher_is_better=True),  # of older runs
     "steps_per_second": Quantity("steps per second", higher_is_better=True),
 }
 _SUMMARISED = {"mean": statistics.fmean, "median": statistics.median}

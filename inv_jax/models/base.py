@@ -92,7 +92,7 @@ class Model(abc.ABC):
 
         Args:
           cameras: Those that are trained on.
-          num_frames: Frames of a segment; of the longest one.
+          num_frames: Frames of a segment; asked for the longest and for the shortest.
 
         Raises:
           InvError: With the setting to change.

@@ -59,7 +59,7 @@ def from_run(
         return params_lib.swap(fresh, donor, roles=wanted & there), frame
     except InvError as error:
         raise InvError(
-            f"train.init_from={workdir}: {error}; check model.width, model.depth and the encodings"
+            f"train.init_from={workdir}: {error}; check the settings of the model"
         ) from error
 
 

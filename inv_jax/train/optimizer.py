@@ -166,6 +166,13 @@ def only(trains: Mapping[str, jax.Array], new: Any, old: Any) -> Any:
 def init_state(
     optimizer: optax.GradientTransformation, trainable: Params, previous: optax.OptState | None
 ) -> optax.OptState:
-    """The state a frame begins with: the previous frame's, as far as it still applies."""
+    """The state a segment begins with: the one before's, as far as it still applies.
+
+    An update mask begins anew: what was pruned of one segment may move in the next.
+    """
     fresh = optimizer.init(trainable)
-    return fresh if previous is None else carry_over(previous, fresh)
+    if previous is None:
+        return fresh
+    if isinstance(fresh, MaskedState) and isinstance(previous, MaskedState):
+        return MaskedState(fresh.mask, carry_over(previous.inner, fresh.inner))
+    return carry_over(previous, fresh)

@@ -7,6 +7,7 @@ every other leaf. It is an update mask, too (`optimizer.with_update_mask`). On t
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -112,4 +113,4 @@ def remaining(ratio: float, steps: int) -> float:
 
 def at_steps(steps: Sequence[float], epochs: int, steps_per_epoch: int) -> list[int]:
     """The training steps in front of which to prune: beginnings of epochs, rounded down."""
-    return [int(step * epochs) * steps_per_epoch for step in steps]
+    return [int(Fraction(str(step)) * epochs) * steps_per_epoch for step in steps]

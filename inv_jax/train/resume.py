@@ -84,6 +84,14 @@ def find(
             store.drop_partial(number)  # what it went on from is to be trained again
     left = sorted(set(store.partial_frames()) & set(frames[len(done) :]))
     partials = {number: Partial(*store.partial(number)) for number in left}
+    by_number = {segment.number: segment for segment in segments}
+    for number, partial in partials.items():
+        length, segment = partial.metadata.get("num_frames", 1), by_number[number]
+        if length != len(segment.frames):
+            raise InvError(
+                f"{workdir} has a state within {length} frames from {number} on, and this would be "
+                f"{segment.name}; use another --workdir, or data.num_frames as before"
+            )
     if not done or len(done) == len(frames):
         return Standing(done, unseen, partials=partials)
     last = done[-1]

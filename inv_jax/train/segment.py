@@ -91,6 +91,7 @@ class SegmentInTraining:
         """What is stored with its state before it is done."""
         return {
             "seconds": self.seconds,
+            "num_frames": len(self.segment.frames),
             "means": [float(state.means.loss), float(state.means.mse)],
         }
 
