@@ -18,58 +18,25 @@ removed at the next start. Params are stored as `{network: {role: {layer: {leaf}
 """
 
 import bisect
-import contextlib
-import errno
 import itertools
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from inv_jax import orbax_items
 from inv_jax import params as params_lib
-from inv_jax.data import files
+from inv_jax.checkpoint_within import StatesWithin
+from inv_jax.orbax_items import METADATA, Leaves, one_line_errors
 from inv_jax.params import Roles
 from inv_jax.types import InvError, Params
 
-_OPTIMIZER, _METADATA, _PARAMS = "optimizer", "metadata", "params"
+_OPTIMIZER = "optimizer"
 _PRIVATE = ("holds", "own")  # what the store notes for itself
 _OWN_BEFORE = ("structure",)  # own roles of runs that do not say which these are
-_STEPS_PER_FRAME = 10**9  # a state within a frame has the number frame * this + step
-
-Leaves = Mapping[str, np.ndarray]
-
-
-def _manager(folder: pathlib.Path, items: tuple[str, ...], keep: int | None, create: bool):
-    if create:  # orbax makes a folder only when all processes of a job come to it
-        folder.mkdir(parents=True, exist_ok=True)
-    # Of a job of several processes only one has frames on disk: it is not to wait for the others.
-    process = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=process,
-        active_processes={process},
-        barrier_sync_key_prefix=f"process_{process}",
-    )
-    handlers = {name: ocp.PyTreeCheckpointHandler(multiprocessing_options=alone) for name in items}
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
-        create=False,
-        multiprocessing_options=alone,
-        step_format_fixed_length=6,
-        cleanup_tmp_directories=create,
-        enable_async_checkpointing=False,
-    )
-    return ocp.CheckpointManager(
-        folder.absolute(),
-        options=options,
-        item_handlers={
-            **handlers,
-            _METADATA: ocp.JsonCheckpointHandler(multiprocessing_options=alone),
-        },
-    )
 
 
 def _items_in(folder: pathlib.Path) -> set[str]:
@@ -80,35 +47,14 @@ def _items_in(folder: pathlib.Path) -> set[str]:
     """
     steps = sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), key=_number)
     found = (path for step in (*steps[:1], *steps[-1:]) for path in step.iterdir())
-    return {path.name for path in found if path.is_dir()} - {_METADATA}
+    return {path.name for path in found if path.is_dir()} - {METADATA}
 
 
 def _number(step: pathlib.Path) -> int:
     return int(step.name)
 
 
-def _save_args(items: Mapping[str, Leaves], metadata: Mapping[str, Any]) -> ocp.args.Composite:
-    trees = {name: ocp.args.PyTreeSave(params_lib.nest(leaves)) for name, leaves in items.items()}
-    return ocp.args.Composite(**trees, metadata=ocp.args.JsonSave(dict(metadata)))
-
-
-@contextlib.contextmanager
-def _one_line_errors(what: str, folder: pathlib.Path) -> Iterator[None]:
-    """Turns a full disk and an unreadable file into an `InvError`."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError) as error:
-        text = " ".join(str(error).split())
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left" in text or "quota" in text.lower():
-            raise InvError(
-                f"the disk of {folder} is full: {what} was not written; all frames before it "
-                "are safe: free some space and run the same command again"
-            ) from error
-        raise InvError(f"{what} in {folder} failed: {text[:300]}") from error
-
-
-class FrameStore:
+class FrameStore(StatesWithin):
     """The stored segments of a run, and the newest state within each that is in training."""
 
     def __init__(self, workdir: pathlib.Path, *, roles: Roles | None = None):
@@ -120,17 +66,16 @@ class FrameStore:
             A reader finds them.
         """
         writable = roles is not None
+        super().__init__(pathlib.Path(workdir), writable=writable)
         self._folder = pathlib.Path(workdir) / "frames"
-        self._partial_folder = pathlib.Path(workdir) / "partial"
-        self._intermediate_folder = pathlib.Path(workdir) / "intermediate"
-        self._frames = self._partial = None
+        self._frames: Any = None
         self._own = roles.own if roles else ()
         self._lengths: dict[int, int] = {}  # of segments, in frames; those that are known
         if writable or self._folder.is_dir():
             items = {*(roles.all if roles else ()), *_items_in(self._folder), _OPTIMIZER}
-            self._frames = _manager(self._folder, tuple(sorted(items)), None, create=writable)
-        if writable:
-            self._partial = _manager(self._partial_folder, (_PARAMS, _OPTIMIZER), None, create=True)
+            self._frames = orbax_items.manager(
+                self._folder, tuple(sorted(items)), None, create=writable
+            )
         self._shared: dict[str, tuple[int, dict[str, np.ndarray]]] = {}  # by role: holder, leaves
 
     def close(self) -> None:
@@ -179,9 +124,9 @@ class FrameStore:
         return {k: v for k, v in self.metadata(frame).items() if k not in _PRIVATE}
 
     def _metadata(self, number: int) -> dict[str, Any]:
-        with _one_line_errors(f"reading frame {number}", self._folder):
+        with one_line_errors(f"reading frame {number}", self._folder):
             args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
-            return self._frames.restore(number, args=args)[_METADATA]
+            return self._frames.restore(number, args=args)[METADATA]
 
     def _span(self, number: int, following: int | None) -> range:
         """A segment's frames; where the next one follows at once there is one, and nothing to read.
@@ -223,7 +168,7 @@ class FrameStore:
         frame = self.segment(frame)[0]
         if not (self._step_folder(frame) / _OPTIMIZER).is_dir():
             return None
-        return self._read(self._frames, frame, _OPTIMIZER)
+        return orbax_items.read(self._frames, self._folder, frame, _OPTIMIZER)
 
     def own_bytes(self, number: int) -> int:
         """Bytes on disk of what a segment owns."""
@@ -272,105 +217,11 @@ class FrameStore:
         if optimizer:
             items[_OPTIMIZER] = optimizer
         notes = {**metadata, "own": list(self._own), "holds": holds}
-        args = _save_args(items, notes)
-        with _one_line_errors(f"frame {frame}", self._folder):
+        args = orbax_items.save_args(items, notes)
+        with one_line_errors(f"frame {frame}", self._folder):
             self._frames.save(frame, args=args, force=True)
         self._drop_old_optimizers(frame)
-        for number in self._partial.all_steps():
-            if number // _STEPS_PER_FRAME <= frame:  # they led to this frame
-                self._partial.delete(number)
-
-    # The state within a frame.
-
-    def save_partial(
-        self,
-        frame: int,
-        step: int,
-        params: Params,
-        optimizer: Leaves,
-        metadata: Mapping[str, Any],
-    ) -> None:
-        """Stores a state within a frame; the frame's one before is dropped."""
-        args = _save_args(
-            {_PARAMS: params_lib.flatten(params), _OPTIMIZER: optimizer},
-            {**metadata, "frame": frame, "step": step},
-        )
-        with _one_line_errors(f"step {step} of frame {frame}", self._partial_folder):
-            number = frame * _STEPS_PER_FRAME + step
-            if number not in self._partial.all_steps():
-                self._partial.save(number, args=args, force=True)
-            for other in self._partial.all_steps():
-                if other // _STEPS_PER_FRAME == frame and other != number:
-                    self._partial.delete(other)
-
-    def drop_partial(self, frame: int) -> None:
-        """Forgets the state within a frame."""
-        for number in self._partial.all_steps():
-            if number // _STEPS_PER_FRAME == frame:
-                self._partial.delete(number)
-
-    def partial_frames(self) -> list[int]:
-        """Numbers of the frames that have a state within, in order."""
-        return sorted({number // _STEPS_PER_FRAME for number in self._partial.all_steps()})
-
-    def partial(self, frame: int) -> tuple[dict[str, Any], Params, dict[str, np.ndarray]]:
-        """Metadata (with `frame` and `step`), params and optimizer of a frame's newest state.
-
-        It is to be one of `partial_frames`.
-        """
-        number = max(n for n in self._partial.all_steps() if n // _STEPS_PER_FRAME == frame)
-        with _one_line_errors("reading the newest state", self._partial_folder):
-            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
-            metadata = self._partial.restore(number, args=args)[_METADATA]
-        params = params_lib.nest(self._read(self._partial, number, _PARAMS))
-        return metadata, params, self._read(self._partial, number, _OPTIMIZER)
-
-    def has_intermediate(self, frame: int, step: int) -> bool:
-        """Whether the params of a step within a frame were kept."""
-        number = frame * _STEPS_PER_FRAME + step
-        return (self._intermediate_folder / f"{number:06d}").is_dir()
-
-    def save_intermediate(
-        self, frame: int, step: int, params: Params, views: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
-        """Keeps params from within a frame for later study; nothing resumes from them.
-
-        Args:
-          frame: The frame's number.
-          step: Its steps so far.
-          params: All of them.
-          views: What was measured of their pictures, as `Evaluator.finish` returns it.
-        """
-        metadata = {"frame": frame, "step": step, "views": [files.json_row(row) for row in views]}
-        args = _save_args({_PARAMS: params_lib.flatten(params)}, metadata)
-        with _one_line_errors(f"step {step} of frame {frame}", self._intermediate_folder):
-            manager = self._intermediate()
-            number = frame * _STEPS_PER_FRAME + step
-            if number not in manager.all_steps():
-                manager.save(number, args=args, force=True)
-            manager.close()
-
-    def intermediate(self, frame: int, step: int) -> tuple[dict[str, Any], Params]:
-        """Metadata (with `views`) and params of a step within a frame.
-
-        Raises:
-          InvError: If they were not kept.
-        """
-        if not self.has_intermediate(frame, step):
-            raise InvError(
-                f"step {step} of frame {frame} was not kept in {self._intermediate_folder}; see "
-                "train.image_every and train.image_steps"
-            )
-        manager, number = self._intermediate(), frame * _STEPS_PER_FRAME + step
-        with _one_line_errors(f"reading step {step} of frame {frame}", self._intermediate_folder):
-            args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
-            metadata = manager.restore(number, args=args)[_METADATA]
-        params = params_lib.nest(self._read(manager, number, _PARAMS))
-        manager.close()
-        return metadata, params
-
-    def _intermediate(self) -> Any:
-        return _manager(self._intermediate_folder, (_PARAMS,), None, create=True)
+        self._drop_partials_up_to(frame)
 
     # Reading.
 
@@ -380,18 +231,10 @@ class FrameStore:
     def _role(self, holder: int, role: str, keep: bool) -> dict[str, np.ndarray]:
         if role in self._shared and self._shared[role][0] == holder:
             return self._shared[role][1]
-        leaves = self._read(self._frames, holder, role)
+        leaves = orbax_items.read(self._frames, self._folder, holder, role)
         if keep:  # shared by many frames, so read once
             self._shared[role] = holder, leaves
         return leaves
-
-    def _read(self, manager: Any, number: int, item: str) -> dict[str, np.ndarray]:
-        with _one_line_errors(f"reading {item} of {number}", self._folder):
-            tree = manager.item_metadata(number)[item].tree
-            as_numpy = ocp.checkpoint_utils.construct_restore_args(tree)
-            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), as_numpy)
-            args = ocp.args.Composite(**{item: ocp.args.PyTreeRestore(restore_args=as_numpy)})
-            return params_lib.flatten(manager.restore(number, args=args)[item])
 
     def _drop_old_optimizers(self, newest: int) -> None:
         for number in self.numbers():

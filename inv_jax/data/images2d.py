@@ -129,10 +129,8 @@ class Smaller:
         image = reduce(image, self.factor)
         if image.shape[:2] == (self.height, self.width):
             return image
-        rows, cols = (
-            pooling.weights(image.shape[axis], count)
-            for axis, count in ((0, self.height), (1, self.width))
-        )
+        rows = pooling.weights(image.shape[0], self.height)
+        cols = pooling.weights(image.shape[1], self.width)
         pooled = np.tensordot(rows, image.astype(np.float32), 1)  # (height, w, 3)
         pooled = np.tensordot(cols, pooled, ([1], [1]))  # (width, height, 3)
         return np.rint(pooled.swapaxes(0, 1)).astype(np.uint8)
