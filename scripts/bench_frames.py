@@ -32,7 +32,7 @@ from inv_jax.types import InvError
 
 _ALL = ("nerf", "image")
 
-_KINDS = flags.DEFINE_list("kinds", _ALL, f"Some of {', '.join(_ALL)}.")
+_KINDS = flags.DEFINE_list("kinds", list(_ALL), f"Some of {', '.join(_ALL)}.")
 _AT_ONCE = flags.DEFINE_list("at_once", ["2", "4", "8"], "Multiples of the devices.")
 _SIZE = flags.DEFINE_string("size", "160x90", "Of the picture, WIDTHxHEIGHT.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of timing.")

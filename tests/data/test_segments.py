@@ -48,20 +48,22 @@ def test_every_frame_is_in_one_segment(first, count, length, step, shown_step):
         assert one.number == one.frames[0] == one.trained[0] == one.shown[0]
         assert set(one.trained) | set(one.shown) <= set(one.frames)
         assert length in {0, 1} or len(one.frames) <= length
+        for some, every in ((one.trained, step), (one.shown, shown_step or step)):
+            assert len(some) == (1 if length == 1 else max(1, len(one.frames) // every))
 
 
 def test_some_frames_of_a_clip_are_trained_on_and_some_are_shown():
     (clip,) = segments.split(FRAMES, 0, step=2)
-    assert list(clip.trained) == list(clip.shown) == [3, 5, 7, 9, 11, 13]
+    assert list(clip.trained) == list(clip.shown) == [3, 5, 7, 9, 11]  # 5 of 11, as in NeRV
     (clip,) = segments.split(FRAMES, 0, step=2, shown_step=1)
-    assert (list(clip.trained), clip.shown) == ([3, 5, 7, 9, 11, 13], FRAMES)
+    assert (list(clip.trained), clip.shown) == ([3, 5, 7, 9, 11], FRAMES)
     (clip,) = segments.split(FRAMES, 0, shown_step=5)
-    assert (clip.trained, list(clip.shown)) == (FRAMES, [3, 8])  # 12 // 5 of them, as in NeRV
+    assert (clip.trained, list(clip.shown)) == (FRAMES, [3, 8])  # 11 // 5 of them
 
 
 def test_each_clip_counts_its_steps_from_its_own_beginning():
     first, second, last = segments.split(FRAMES, 5, step=2)
-    assert [list(one.trained) for one in (first, second, last)] == [[3, 5, 7], [8, 10, 12], [13]]
+    assert [list(one.trained) for one in (first, second, last)] == [[3, 5], [8, 10], [13]]
 
 
 @pytest.mark.parametrize(("length", "shown_step"), [(-1, 0), (2, -3)])
@@ -76,8 +78,8 @@ def test_time_is_a_frames_part_of_its_segment():
     assert [clip.time(n) for n in clip.frames] == [0.0, 0.25, 0.5, 0.75]
     assert [segments.time_in(clip.frames, n) for n in clip.frames] == [0.0, 0.25, 0.5, 0.75]
     assert segments.time_in(range(7, 8), 7) == 0.0
-    clip, _ = segments.split(range(1, 7), 3, step=2)  # the time of a frame is that of its clip,
-    assert [clip.time(n) for n in clip.trained] == [0.0, 2 / 3]  # whatever is trained on
+    clip, _ = segments.split(range(1, 9), 4, step=2)  # the time of a frame is that of its clip,
+    assert [clip.time(n) for n in clip.trained] == [0.0, 0.5]  # whatever is trained on
 
 
 def test_a_segment_is_called_by_its_frames():
@@ -92,5 +94,5 @@ def test_people_call_them_frames_or_clips():
 
 
 def test_frames_that_are_trained_on_are_those_of_all_segments():
-    assert segments.trained_on(segments.split(FRAMES, 5, step=2)) == [3, 5, 7, 8, 10, 12, 13]
+    assert segments.trained_on(segments.split(FRAMES, 5, step=2)) == [3, 5, 8, 10, 13]
     assert segments.trained_on(segments.split(FRAMES, 1, step=5)) == [3, 8, 13]
