@@ -10,9 +10,10 @@ Both files are rewritten after each bench, so that a killed call leaves what it 
 
 On a GPU: the step at 1,024, 4,096 and 16,384 rays, unfrozen and frozen, in float32, TF32 and
 bfloat16; a trace of it; an image of 1352x1014 in each precision; a whole frame of 10,000 steps at
-the original's settings, with the gaps to the frames that follow; the 2D networks; memory over
-frames; several frames from scratch at once; scaling, if there are several GPUs. The capture for
-them is rendered by the host's cores meanwhile; where these are what is measured, before.
+the original's settings, with the gaps to the frames that follow; the 2D networks; a NeRV
+decoder's step, and the pictures a second of three; memory over frames; several frames from scratch
+at once; scaling, if there are several GPUs. The capture for them is rendered by the host's cores
+meanwhile; where these are what is measured, before.
 """
 
 import dataclasses
@@ -40,6 +41,7 @@ _SCRIPTS = pathlib.Path(__file__).parent
 _END_SECONDS = 5.0  # kept for the last files
 _WHOLE, _BEHIND = 10_000, 2_500  # steps of the whole frame, and of the two behind it
 _AROUND = 45.0  # seconds that the whole frame's bench takes besides steps
+_DECODE = ("--names=360p,S,L", "--batches=1,16", "--precision=float32,tf32,bfloat16")
 _MARGIN = 0.75  # part of its time after which a bench begins no new case
 
 
@@ -68,6 +70,8 @@ def gpu_tasks(capture: pathlib.Path, out: pathlib.Path, devices: int) -> list[Ta
         Task("render", "bench_render.py", ("--rounds=2",), 60, True),
         Task("step_large", "bench_step.py", ("--rays=4096,16384", *step), 150, True),
         Task("image", "bench_image.py", ("--rounds=3", "--seconds=0.3", "--rays=all"), 60, True),
+        Task("nerv", "bench_nerv.py", ("--rounds=3", "--steps=20"), 45),
+        Task("decode", "bench_decode.py", _DECODE, 60),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 60, needs_capture=True),
         Task("frames", "bench_frames.py", (f"--at_once={4 * devices}",), 60),
     ]
@@ -99,6 +103,8 @@ def cpu_tasks(capture: pathlib.Path, out: pathlib.Path) -> list[Task]:
         Task("step", "bench_step.py", (*short, f"--trace={out / 'trace'}"), 170, True),
         Task("render", "bench_render.py", ("--rounds=2", "--size=84x63"), 60, True),
         Task("image", "bench_image.py", image, 60, True),
+        Task("nerv", "bench_nerv.py", ("--rounds=2", "--steps=2"), 60),
+        Task("decode", "bench_decode.py", ("--rounds=2",), 30),
         Task("pipeline", "bench_pipeline.py", (theatre, "--frames=3"), 170, needs_capture=True),
         Task("scaling", "bench_scaling.py", ("--width=64", "--rounds=2"), 110),
         Task("memory", "bench_memory.py", (theatre, "--frames=8"), 90, needs_capture=True),

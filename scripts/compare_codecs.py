@@ -15,43 +15,30 @@ Writes `table.txt`, `results.json` and `curve.png` to the workdir.
 """
 
 import dataclasses
-import functools
 import json
 import os
 import pathlib
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from absl import app, flags, logging
+from comparing.judge import PIXELS, Judge
+from comparing.transfers import NO_KEYS, Loop, Setup, transfer
+
+from configs import base, demo
+from inv_jax.assembly import build, captures
+from inv_jax.codec.base import Codec, Layout, Packet
+from inv_jax.codec.delta_codec import DeltaCodec
+from inv_jax.codec.fpzip_codec import FpzipCodec
+from inv_jax.train.parallel import Devices
+from inv_jax.types import InvError
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from configs import base, demo  # noqa: E402
-from inv_jax import params as params_lib  # noqa: E402
-from inv_jax.assembly import build, captures  # noqa: E402
-from inv_jax.checkpoint import FrameStore  # noqa: E402
-from inv_jax.codec.base import Codec, Layout, Packet  # noqa: E402
-from inv_jax.codec.delta_codec import DeltaCodec  # noqa: E402
-from inv_jax.codec.fpzip_codec import FpzipCodec  # noqa: E402
-from inv_jax.codec.gauge import PictureGauge  # noqa: E402
-from inv_jax.data.capture import Capture  # noqa: E402
-from inv_jax.geometry import cameras as cameras_lib  # noqa: E402
-from inv_jax.models.nerf import Nerf  # noqa: E402
-from inv_jax.train import optimizer as optimizer_lib  # noqa: E402
-from inv_jax.train.parallel import Devices  # noqa: E402
-from inv_jax.train.step import Means, Stepper, TrainState  # noqa: E402
-from inv_jax.train.update_penalty import UpdatePenalty  # noqa: E402
-from inv_jax.types import InvError, Params  # noqa: E402
 
 _CAPTURE = flags.DEFINE_string(
     "capture",
@@ -69,36 +56,10 @@ _LOOPS = flags.DEFINE_list(
     "frames begin at what is decoded.",
 )
 
-_PIXELS = {"training": 8_192, "held-out": 4_096}  # judged in each frame
-_PASS = 128  # pixels rendered at once
 _PRECISIONS = (12, 14, 16, 18, 20, 24)
 _GROUPS = {1: "groups of 1", 8: "groups of 8", 0: "one group"}
 _FIDELITIES = (30.0, 32.5, 35.0, 37.5, 40.0, 42.5, 46.0, 50.0)
 _KEYED = (37.5, 42.5)  # fidelities at which key frames are tried too
-_NEVER = 1_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Loop:
-    """Training that knows of the codec.
-
-    Attributes:
-      fidelity: Of the codec, in dB.
-      pull: See `UpdatePenalty.pull`.
-      rate: To what part of itself the learning rate falls within a frame.
-      restart: Whether a frame begins at what is decoded of the one before, not at its own params.
-    """
-
-    fidelity: float
-    pull: float = 0.0
-    rate: float = 1.0
-    restart: float = 1.0
-
-    @classmethod
-    def parse(cls, text: str) -> tuple[str, "Loop"]:
-        """Name and settings from `NAME=fidelity:40/pull:0.02`."""
-        name, settings = text.split("=")
-        return name, cls(**{k: float(v) for k, v in (x.split(":") for x in settings.split("/"))})
 
 
 def config_of(capture: str) -> build.Config:
@@ -121,56 +82,6 @@ def config_of(capture: str) -> build.Config:
     return config
 
 
-@dataclasses.dataclass(frozen=True)
-class Setup:
-    """What all runs on a capture share."""
-
-    config: build.Config
-    nerf: Nerf
-    capture: Capture
-    stepper: Stepper
-    workdir: pathlib.Path
-
-    @property
-    def freeze(self) -> int:
-        return self.config.train.freeze_frame
-
-    @property
-    def frames(self) -> list[int]:
-        """The frozen ones."""
-        return [frame for frame in self.capture.frames if frame >= self.freeze]
-
-    @functools.cached_property
-    def train_cameras(self):
-        return self.capture.cameras.take(np.array(self.capture.train_cams))
-
-    @functools.cached_property
-    def layout(self) -> Layout:
-        return Layout.of(self.warm[0], *self.nerf.roles.own)
-
-    @functools.cached_property
-    def warm(self) -> tuple[Params, dict]:
-        """Params and optimizer leaves behind Warm-Up."""
-        workdir = self.workdir / "warm"
-        config = self.config.copy_and_resolve_references()
-        with config.unlocked():
-            config.data.num_frames = self.freeze - config.data.first_frame
-        trainer, close = build.trainer(config.lock(), workdir, lambda: False)
-        try:
-            trainer.train()
-        finally:
-            close()
-        store = FrameStore(workdir)
-        try:
-            last = store.frames()[-1]
-            return store.params(last), store.optimizer(last)
-        finally:
-            store.close()
-
-    def gauge(self) -> PictureGauge:
-        return PictureGauge(self.nerf, self.train_cameras, self.warm[0])
-
-
 def set_up(capture: str, workdir: pathlib.Path) -> Setup:
     """Opens the capture; renders the demo's."""
     config = config_of(capture)
@@ -179,131 +90,6 @@ def set_up(capture: str, workdir: pathlib.Path) -> Setup:
     shots = captures.for_training(config, nerf, workdir, devices, lambda: False)
     stepper = dataclasses.replace(build.stepper(config, nerf, devices), axis=None)
     return Setup(config, nerf, shots, stepper, workdir)
-
-
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """Frames as trained, and as a receiver has them, with their sizes."""
-
-    true: np.ndarray  # (frames, size)
-    decoded: np.ndarray  # (frames, size)
-    num_bytes: np.ndarray  # (frames,)
-    seconds: np.ndarray  # (frames, 2): training, encoding
-
-
-def transfer(setup: Setup, name: str, loop: Loop | None = None) -> Video:
-    """Structure Transfer over all frozen frames; the result is kept under the name."""
-    file = setup.workdir / f"{name}.npz"
-    if file.exists():
-        return Video(**np.load(file))
-    params, leaves = setup.warm
-    layout, opt_state = setup.layout, None
-    penalty = UpdatePenalty(pull=loop.pull) if loop is not None and loop.pull else None
-    stepper = dataclasses.replace(setup.stepper, shaper=penalty)
-    encoder = None
-    if loop is not None:
-        stepper = _falling(stepper, loop.rate)
-        codec = DeltaCodec(fidelity=loop.fidelity, key_every=_NEVER)
-        encoder = codec.encoder(layout, setup.gauge())
-        encoder.push(setup.freeze - 1, layout.pick(params))
-        params = fill(params, encoder.decoded()) if loop.restart else params
-    run = jax.jit(stepper.run)
-    key = jax.random.key(setup.config.train.seed)
-    rows: list[tuple] = []
-    for frame in setup.frames:
-        start = time.perf_counter()
-        trainable, frozen = params_lib.split(params, [params_lib.STRUCTURE])
-        if opt_state is None:
-            opt_state = optimizer_lib.init_state(
-                stepper.optimizer, trainable, params_lib.nest(leaves)
-            )
-        shaping = None if penalty is None else penalty.begin(trainable)
-        state = TrainState(
-            trainable, frozen, opt_state, jax.random.fold_in(key, frame), jnp.int32(0),
-            Means.start(), jnp.int32(setup.config.train.steps), shaping,
-        )  # fmt: skip
-        shot = setup.capture.load(frame, setup.capture.train_cams)
-        state = run(state, shot, setup.train_cameras, jnp.int32(setup.config.train.steps))
-        state = jax.block_until_ready(state)
-        params, opt_state = jax.device_get((state.params, state.opt_state))
-        between = time.perf_counter()
-        true = decoded = layout.pick(params)
-        size = 0
-        if encoder is not None:
-            (packet,) = encoder.push(frame, true)
-            decoded, size = encoder.decoded(), len(packet.payload)
-            params = fill(params, decoded) if loop.restart else params
-        seconds = between - start, time.perf_counter() - between
-        rows.append((layout.ravel(true), layout.ravel(decoded), size, seconds))
-        mse = float(state.means.mse)
-        logging.info(
-            "%s frame %d: %.2f dB, %.3f bits, %.1f + %.1f s", name, frame, -10 * np.log10(mse),
-            8 * size / layout.size, *seconds,
-        )  # fmt: skip
-    video = Video(*(np.array(column) for column in zip(*rows, strict=True)))
-    np.savez(file, **vars(video))
-    return video
-
-
-def _falling(stepper: Stepper, part: float) -> Stepper:
-    """The learning rate falls to a part of itself within each frame."""
-    rate = stepper.schedule
-    return dataclasses.replace(
-        stepper,
-        schedule=lambda step, total, epoch: rate(step, total, epoch) * part ** (step / total),
-    )
-
-
-def fill(params: Params, leaves: dict[str, np.ndarray]) -> Params:
-    """Params with some leaves replaced."""
-    return params_lib.fill(params, params_lib.flatten(params) | dict(leaves))
-
-
-class Judge:
-    """Measures params against the capture, on random pixels that are the same for all."""
-
-    def __init__(self, setup: Setup):
-        """Draws the pixels of each frame."""
-        self._setup = setup
-        self._cameras = jax.tree.map(jnp.asarray, setup.capture.cameras)
-        self._pixels: dict[int, dict[str, tuple]] = {}
-
-        @jax.jit
-        def render(params: Params, pixels: tuple[jax.Array, ...]) -> jax.Array:
-            def one(part: tuple[jax.Array, ...]) -> jax.Array:
-                cams, rows, cols = part
-                rays = cameras_lib.cast_rays(self._cameras, cams, cols, rows)
-                return list(setup.nerf.predict(params, rays).values())[-1].rgb
-
-            return jax.lax.map(one, pixels)
-
-        self._render = render
-
-    def _of(self, frame: int) -> dict[str, tuple]:
-        """Pixels and their true colors, by kind of camera."""
-        if frame not in self._pixels:
-            rng, capture = np.random.default_rng(frame), self._setup.capture
-            images = np.asarray(capture.load(frame).images)
-            found = {}
-            for kind, cams in (("training", capture.train_cams), ("held-out", capture.test_cams)):
-                shape = (_PIXELS[kind] // _PASS, _PASS)
-                cam = np.array(cams)[rng.integers(0, len(cams), shape)]
-                row, col = (rng.integers(0, size, shape) for size in images.shape[1:3])
-                pixels = tuple(np.asarray(x, np.int32) for x in (cam, row, col))
-                found[kind] = pixels, images[pixels].astype(np.float32) / 255.0
-            self._pixels[frame] = found
-        return self._pixels[frame]
-
-    def psnr(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """PSNR of frames (frames, size) in dB, (frames,) for each kind of camera."""
-        setup, found = self._setup, {kind: [] for kind in _PIXELS}
-        for frame, leaves in zip(setup.frames, flat, strict=False):
-            params = fill(setup.warm[0], setup.layout.unravel(leaves))
-            for kind, (pixels, colors) in self._of(frame).items():
-                difference = np.asarray(self._render(params, pixels)) - colors
-                mse = np.mean(np.square(difference, dtype=np.float64))
-                found[kind].append(-10.0 * np.log10(mse))
-        return {kind: np.array(values) for kind, values in found.items()}
 
 
 # What is compared.
@@ -326,7 +112,7 @@ def through_twc(setup: Setup, true: np.ndarray, precision: int) -> tuple[np.ndar
 def through_delta(setup: Setup, true: np.ndarray, fidelity: float) -> tuple[np.ndarray, dict]:
     """Decoded frames and bytes of each on average: predicted ones alone, and with keys."""
     layout, warm = setup.layout, setup.layout.ravel(setup.layout.pick(setup.warm[0]))
-    codec = DeltaCodec(fidelity=fidelity, key_every=_NEVER)
+    codec = DeltaCodec(fidelity=fidelity, key_every=NO_KEYS)
     packets = _encode(codec, layout, setup.freeze - 1, [warm, *true], setup.gauge())
     decoder = codec.decoder(layout)
     decoded = [layout.ravel(decoder.decode(packet)[packet.first]) for packet in packets]
@@ -415,7 +201,7 @@ def format_lines(setup: Setup, rows: list[dict]) -> str:
     text = [
         f"{len(setup.frames)} frozen frames of {setup.capture.cameras.height} x "
         f"{setup.capture.cameras.width} pixels, {setup.layout.size} structure params, "
-        f"{_PIXELS['training']} training and {_PIXELS['held-out']} held-out pixels a frame; "
+        f"{PIXELS['training']} training and {PIXELS['held-out']} held-out pixels a frame; "
         f"undecoded: {np.mean(plain['training']):.2f} and {np.mean(plain['held-out']):.2f} dB",
         "",
         "| codec | setting | bytes a frame | bits a param | dB lost, training | held-out |",

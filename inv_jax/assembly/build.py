@@ -82,13 +82,28 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
         )
     if not c.init_from:
         return fresh, config
-    params, frame = initial_lib.from_run(
-        fresh, pathlib.Path(c.init_from), net.roles, frame=c.init_frame, roles=c.init_roles
-    )
+    donor = pathlib.Path(c.init_from)
+    try:
+        params, frame = initial_lib.from_run(
+            fresh, donor, net.roles, frame=c.init_frame, roles=c.init_roles
+        )
+    except InvError as error:
+        raise InvError(f"{error}{_other_model(config, donor)}") from error
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.train.init_frame = frame
     return params, config.lock()
+
+
+def _other_model(config: Config, donor: pathlib.Path) -> str:
+    """In which settings of the model another run differs, as the end of a sentence."""
+    there = record.read(donor)
+    if there is None:
+        return ""
+    differing = record.differences(
+        {"model": there["config"]["model"]}, {"model": config.model.to_dict()}, free=()
+    )
+    return f"; its settings differ in {', '.join(differing)}" if differing else ""
 
 
 def stepper(

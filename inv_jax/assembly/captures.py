@@ -8,6 +8,8 @@ import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import logging
@@ -23,7 +25,7 @@ from inv_jax.data.segments import Segment
 from inv_jax.models.base import Model
 from inv_jax.train import losses
 from inv_jax.train.parallel import Devices
-from inv_jax.types import InvError, Stopped
+from inv_jax.types import Cameras, InvError, Predictions, Stopped
 
 Config = ml_collections.ConfigDict
 
@@ -206,6 +208,20 @@ def _checked(config: Config, model: Model, opened: Capture) -> Capture:
     return opened
 
 
+def _smallest_shown(model: Model, cameras: Cameras) -> tuple[int, int]:
+    """Height and width of the smallest of the pictures that a row shows, or of the views."""
+    sizes = [(cameras.height, cameras.width)]
+    if model.rows.shows_pictures:  # heads may show smaller ones
+
+        def shown(key: jax.Array) -> Predictions:
+            places = model.rows.places(cameras, jnp.int32(0), jnp.float32(0.0), jnp.arange(1))
+            return model.predict(model.init(key), model.inputs(cameras, places))
+
+        predicted = jax.eval_shape(shown, jax.random.key(0)).values()
+        sizes += [prediction.rgb.shape[1:3] for prediction in predicted]
+    return min(sizes, key=min)
+
+
 def _check(config: Config, model: Model, opened: Capture, parts: Sequence[Segment]) -> None:
     """Refuses a capture that the config or the model does not go with, cut into segments."""
     height, width = opened.cameras.height, opened.cameras.width
@@ -218,7 +234,7 @@ def _check(config: Config, model: Model, opened: Capture, parts: Sequence[Segmen
             f"the last has {len(parts[-1].frames)} frames; make data.num_frames a multiple of "
             f"train.segment_frames={config.train.segment_frames}, or train one by one"
         )
-    losses.get(config.train.loss).check(model.rows.name, height, width)
+    losses.get(config.train.loss).check(model.rows, *_smallest_shown(model, cameras))
     num_views = len(opened.train_cams) * min(len(one.trained) for one in parts)
     rows = num_views * model.rows.in_view(height, width)
     if config.train.rows_per_step > rows:

@@ -166,7 +166,7 @@ def check_memory(
             memory.Lever("eval.rows_per_chunk", chunk, "image", power=1),
             *(
                 memory.Lever(f"model.{name}", config.model[name], "moments", power=2)
-                for name in ("width",)
+                for name in ("width", "channels", "lower_width")
                 if name in config.model
             ),
         ],

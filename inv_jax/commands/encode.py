@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags, logging
 
@@ -21,22 +22,23 @@ from inv_jax.types import InvError, Stopped
 USAGE = "--workdir=runs/demo --codec=delta|quant|raw|twc --out=video.inv [--fidelity=40 ...]"
 REQUIRED = flagged.WORKDIR | {"out": "give the file to write, for example video.inv"}
 
+_NUMBERS = {
+    "fidelity": (flags.DEFINE_float, "delta: PSNR in dB against the stored frames."),
+    "key_every": (flags.DEFINE_integer, "delta: frames from one key frame to the next."),
+    "precision": (flags.DEFINE_integer, "twc: bits of a number, 2 to 32."),
+    "group": (flags.DEFINE_integer, "twc: frames of a group; 0: all."),
+    "bits": (flags.DEFINE_integer, "quant: bits of a weight, 1 to 16."),
+    "axis": (flags.DEFINE_integer, "quant: a slice is 0: an output, 1: an input, -1: a leaf."),
+    "color_precision": (flags.DEFINE_integer, "Bits of a color param; 32 loses nothing."),
+}
+
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
     flagged.define_workdir(values, or_video=True)
     flags.DEFINE_enum("codec", "delta", sorted(registry.CODECS), "Codec.", flag_values=values)
     flags.DEFINE_string("out", None, "File to write.", flag_values=values)
-    numbers = {
-        "fidelity": (flags.DEFINE_float, "delta: PSNR in dB against the stored frames."),
-        "key_every": (flags.DEFINE_integer, "delta: frames from one key frame to the next."),
-        "precision": (flags.DEFINE_integer, "twc: bits of a number, 2 to 32."),
-        "group": (flags.DEFINE_integer, "twc: frames of a group; 0: all."),
-        "bits": (flags.DEFINE_integer, "quant: bits of a weight, 1 to 16."),
-        "axis": (flags.DEFINE_integer, "quant: a slice is 0: an output, 1: an input, -1: a leaf."),
-        "color_precision": (flags.DEFINE_integer, "Bits of a color param; 32 loses nothing."),
-    }
-    for name, (define_number, text) in numbers.items():
+    for name, (define_number, text) in _NUMBERS.items():
         define_number(name, None, f"{text} Default: the config's.", flag_values=values)
     flagged.define_stored_frames(values)
 
@@ -49,7 +51,7 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     playback = open_playback(workdir, values.data_path)
     # The run's, as far as it has them, over the defaults; the flags' over both.
     settings = compose(codec=values.codec).codec.to_dict() | playback.config.codec.to_dict()
-    settings |= {name: values[name].value for name in settings if _is_given(values, name)}
+    settings |= _given(values)
     codec = make.codec(values.codec, settings)
     segments = flagged.select_segments(segments_of(playback.source), values.frames)
     first, longest = playback.source.params(segments[0][0]), max(map(len, segments))
@@ -90,5 +92,18 @@ def _write(writer: VideoWriter, source: FrameSource, segments: list[range], stop
     writer.close()
 
 
-def _is_given(values: flags.FlagValues, name: str) -> bool:
-    return name in values and values[name].value is not None
+def _given(values: flags.FlagValues) -> dict[str, Any]:
+    """The codec's settings among the flags.
+
+    Raises:
+      InvError: If one is given that another codec has.
+    """
+    given = {name: values[name].value for name in _NUMBERS if values[name].value is not None}
+    known = compose(codec=values.codec).codec.to_dict()
+    for name in given.keys() - known.keys():
+        others = [codec for codec in sorted(registry.CODECS) if name in compose(codec=codec).codec]
+        raise InvError(
+            f"--{name} says nothing to --codec={values.codec}; leave it out, or choose "
+            f"--codec={' or '.join(others)}"
+        )
+    return given

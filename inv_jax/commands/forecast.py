@@ -1,8 +1,10 @@
 """What a run of a config will take: memory, time and disk, counted, and measured if asked for."""
 
 import dataclasses
+import math
 import pathlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,7 +12,7 @@ import jax
 
 from inv_jax.assembly import build, captures, plans, sizing
 from inv_jax.cost import count, disk, machine, trial, words
-from inv_jax.data import segments
+from inv_jax.data import capture, segments
 from inv_jax.data.masks import Masks
 from inv_jax.models.base import Model
 from inv_jax.train import lanes
@@ -260,8 +262,15 @@ class Forecast:
         yield own[0], f"{words.size(stored.frame)} a {self._unit}"
         if shared:
             yield self._model.roles.shared[0], f"{words.size(stored.color)} in {coloring} frames"
-        yield "pictures", f"about {words.size(stored.pictures)} a frame"
-        total, free = stored.run(len(self._segments)), free_bytes(self._workdir)
+        most = self._config.eval.pictures or math.inf
+        views = sum(int(min(len(one.shown), most)) for one in self._segments)
+        yield "pictures", f"about {words.size(stored.pictures)} a view, {views} views"
+        clip = 3 * math.prod(self._size)  # of the longest segment, uint8
+        if clip >= capture.LARGE:
+            room = free_bytes(pathlib.Path(tempfile.gettempdir()))
+            where = f"in a temporary file, {words.size(room)} are free for it (see $TMPDIR)"
+            yield "clip", f"{words.size(clip)} {where}"
+        total, free = stored.run(len(self._segments), views), free_bytes(self._workdir)
         room = "there is room" if total <= free else f"NO ROOM for {words.size(total - free)}"
         yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
 

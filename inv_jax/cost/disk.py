@@ -21,12 +21,13 @@ class Disk:
 
     frame: int  # of each frame: its structure and what is noted of it
     color: int  # the shared layers: all of them in the first frame, then those that train
-    pictures: int  # of each frame
+    pictures: int  # of each view that is shown
     newest: int  # once: optimizer of the newest frame, newest states within frames
 
-    def run(self, frames: int) -> int:
-        """Bytes of a run of so many frames."""
-        return frames * (self.frame + self.pictures) + self.color + self.newest
+    def run(self, frames: int, views: int | None = None) -> int:
+        """Bytes of a run of so many frames (segments), with so many views shown; one each."""
+        pictures = (frames if views is None else views) * self.pictures
+        return frames * self.frame + pictures + self.color + self.newest
 
 
 def of_run(

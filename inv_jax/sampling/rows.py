@@ -21,9 +21,11 @@ class Rows(abc.ABC):
 
     Attributes:
       name: For people: `ray`, `picture`.
+      shows_pictures: Whether what a row shows has neighbouring pixels, (rows, H, W, 3).
     """
 
     name: str
+    shows_pictures = False
 
     @abc.abstractmethod
     def in_view(self, height: int, width: int) -> int:

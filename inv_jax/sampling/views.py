@@ -16,6 +16,7 @@ class ViewRows(Rows):
     """A whole view."""
 
     name = "picture"
+    shows_pictures = True
 
     def in_view(self, height: int, width: int) -> int:
         """See `Rows.in_view`."""

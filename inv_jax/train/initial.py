@@ -58,9 +58,7 @@ def from_run(
     try:
         return params_lib.swap(fresh, donor, roles=wanted & there), frame
     except InvError as error:
-        raise InvError(
-            f"train.init_from={workdir}: {error}; check the settings of the model"
-        ) from error
+        raise InvError(f"train.init_from={workdir}: {error}") from error
 
 
 def _left_out(params: Params, wanted: set[str]) -> list[str]:

@@ -22,7 +22,7 @@ from inv_jax.train.segment import SegmentInTraining
 from inv_jax.train.step import Stepper, TrainState
 from inv_jax.types import Cameras, InvError, Views
 
-_PIXELS = "the pixels: raise data.factor or hold out cameras"
+_PIXELS = "the pixels: smaller pictures (data.factor, data.height), or fewer cameras or frames"
 
 
 class Lanes(abc.ABC):

@@ -13,7 +13,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float
 
-from inv_jax.sampling.views import VIEWS
+from inv_jax.sampling.rows import Rows
 from inv_jax.train import structural
 from inv_jax.train.pooling import adaptive_average_pool
 from inv_jax.types import Batch, InvError, Predictions, Views
@@ -114,12 +114,12 @@ class Loss:
         """Whether single colors are not enough."""
         return self.least_side > 0
 
-    def check(self, rows_name: str, height: int, width: int) -> None:
+    def check(self, rows: Rows, height: int, width: int) -> None:
         """Refuses rows that it cannot compare.
 
         Args:
-          rows_name: What a row is (`Rows.name`).
-          height: Of the views, pixels.
+          rows: What a row is to the model.
+          height: Of the smallest picture that a row shows, pixels.
           width: Likewise.
 
         Raises:
@@ -127,11 +127,11 @@ class Loss:
         """
         if not self.wants_pictures:
             return
-        if rows_name != VIEWS.name:
+        if not rows.shows_pictures:
             others = ", ".join(sorted(name for name in LOSSES if not get(name).wants_pictures))
             raise InvError(
                 f"train.loss={self.name!r} compares whole pictures, and this model trains on "
-                f"{rows_name}s; choose one of {others}"
+                f"{rows.name}s; choose one of {others}"
             )
         self._check_size(height, width)
 

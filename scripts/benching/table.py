@@ -109,7 +109,10 @@ def _remark(row: Row) -> str:
     return "; ".join(part for part in parts if part)
 
 
-_SHOWN = ("step", "image", "trace", "render", "scaling", "frame", "frames", "pipeline", "memory")
+_SHOWN = (
+    *("step", "image", "nerv", "decode", "trace", "render", "scaling", "frame", "frames"),
+    *("pipeline", "memory"),
+)
 _COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("bench", lambda row: str(row["bench"])),
     ("case", lambda row: str(row.get("case", "-"))),

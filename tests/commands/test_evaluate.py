@@ -1,6 +1,6 @@
 """What the command says and writes, of a run whose pictures are known.
 
-That a real run's pictures are those it trained is tested in tests/test_cli.py.
+That a real run's pictures are those it trained is tested in tests/cli/test_outputs.py.
 """
 
 import json

@@ -73,6 +73,7 @@ def test_a_run_has_its_shared_layers_once_for_all_frozen_frames():
     )
     assert thrice.color == 3 * once.color
     assert thrice.run(30) == 30 * (once.frame + once.pictures) + thrice.color + once.newest
+    assert thrice.run(30, views=7) == thrice.run(30) - 23 * once.pictures
 
 
 def test_of_two_fields_later_frames_store_what_trains_of_them():

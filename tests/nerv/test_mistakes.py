@@ -35,6 +35,10 @@ def message_of(run, capsys, workdir: pathlib.Path, *arguments: str) -> str:
         ({"prune.ratio": 1.5}, ["prune.ratio=1.5"]),
         ({"prune.ratio": 0.5, "prune.layers": ("trunk",)}, ["prune.layers", "stem_0"]),
         ({"train.loss": "fusion10"}, ["train.loss='fusion10'", "161", "24x32"]),
+        (
+            {"train.loss": "fusion6", "model.single_res": False, "model.strides": (2, 4)},
+            ["train.loss='fusion6'", "6x8"],
+        ),
         ({"train.loss": "sharp"}, ["train.loss='sharp'", "fusion6"]),
         ({"train.rows_per_step": 3}, ["train.rows_per_step=3", "4 devices"]),
         ({"train.rows_per_step": 12}, ["train.rows_per_step=12", "8 pictures"]),

@@ -187,6 +187,12 @@ def test_doctor_counts_a_clip(run, arguments, capsys):
     assert "params" in capsys.readouterr().out
 
 
+def test_a_flag_of_another_codec_is_refused(run, workdir, tmp_path, capsys):
+    flags = [f"--workdir={workdir}", "--codec=quant", "--precision=12", f"--out={tmp_path / 'x'}"]
+    assert run("encode", *flags) == 2
+    assert "--precision says nothing to --codec=quant" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_doctor_measures_a_clip(run, arguments, capsys):
     assert run("doctor", *arguments()) == 0

@@ -1,4 +1,4 @@
-"""A tiny capture, a tiny config for it, and two ways to train: in this process, or by command."""
+"""A tiny capture and config, ways to train: here or by command, and a crash on the way."""
 
 import os
 import pathlib
@@ -41,6 +41,22 @@ _TINY = {
     "train.save_every": 0,
     "train.dispatch_seconds": 0.1,
 }
+
+
+class Crash(Exception):
+    """What ends a run at once: nothing gets stored on the way out."""
+
+    @classmethod
+    def after(cls, dispatches: int) -> Callable[[], bool]:
+        """A `should_stop` that crashes."""
+        calls = iter(range(dispatches))
+
+        def ask() -> bool:
+            if next(calls, None) is None:
+                raise cls
+            return False
+
+        return ask
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,6 +125,12 @@ def train(tiny_config) -> Callable[..., FrameStore]:
         return FrameStore(workdir)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def crash() -> type[Crash]:
+    """`train(workdir, changes, crash.after(3))` raises `crash` in front of the fourth dispatch."""
+    return Crash
 
 
 @pytest.fixture(scope="session")

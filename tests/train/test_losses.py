@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inv_jax.sampling.rays import regions
+from inv_jax.sampling.rays import RAYS, regions
+from inv_jax.sampling.views import VIEWS
 from inv_jax.train import losses
 from inv_jax.types import Batch, InvError, Rendering, Views
 
@@ -238,21 +239,21 @@ def test_losses_and_gradients_equal_the_originals(parity: pathlib.Path):
 def test_what_compares_pictures_is_refused_for_rays(name):
     loss = losses.get(name)
     assert loss.wants_pictures == any(FUSIONS[name][2:])
-    loss.check("picture", 161, 161)
+    loss.check(VIEWS, 161, 161)
     if not loss.wants_pictures:
-        loss.check("ray", 3, 3)
+        loss.check(RAYS, 3, 3)
         return
     with pytest.raises(InvError, match=rf"train.loss='{name}' compares whole pictures.*rays.*l1"):
-        loss.check("ray", 500, 500)
+        loss.check(RAYS, 500, 500)
 
 
 @pytest.mark.parametrize(("name", "least"), [("fusion6", 11), ("ssim", 11), ("fusion10", 161)])
 def test_pictures_that_are_too_small_are_refused(name, least):
     loss = losses.get(name)
     assert loss.least_side == least
-    loss.check("picture", least, 1000)
+    loss.check(VIEWS, least, 1000)
     with pytest.raises(InvError, match=rf"'{name}' wants pictures of {least} pixels.*{least - 1}x"):
-        loss.check("picture", least - 1, 1000)
+        loss.check(VIEWS, least - 1, 1000)
     small = np.zeros((1, least - 1, 200, 3), np.float32)
     with pytest.raises(InvError, match="wants pictures"):
         of_pictures(name, {"head": small}, small)

@@ -1,0 +1,44 @@
+"""A clip whose pictures are trained from scratch, a network each."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def from_scratch() -> dict:
+    """Settings: no frame needs another one; they take 4, 8, 12, ... steps."""
+    return {
+        "train.scratch": True,
+        "train.equal_steps": True,
+        "train.freeze_frame": 0,
+        "train.warmup_steps": 4,
+    }
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> pathlib.Path:
+    """Six pictures of 12x16: waves that move."""
+    folder = tmp_path_factory.mktemp("clip")
+    y, x = np.mgrid[:12, :16]
+    for frame in range(1, 7):
+        waves = [np.sin(0.3 * x + 0.5 * frame), np.cos(0.2 * y), np.sin(0.2 * (x + y))]
+        pixels = np.rint(127.5 + 100 * np.stack(waves, -1)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{frame:04d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image_settings(from_scratch, clip) -> dict:
+    """Settings of one network per picture of the clip."""
+    return {
+        **from_scratch,
+        "data.path": str(clip),
+        "data.layout": "video",
+        "data.factor": 1,
+        "data.num_frames": 6,
+        "model.name": "image",
+        "train.rows_per_step": 64,
+    }
