@@ -60,6 +60,8 @@ class Batch:
     target: Array  # (b, 3) or (b, H, W, 3), colors in [0, 1]
     ids: Array  # (b,) int32, place of each row in the whole step's batch, over all devices
     is_dynamic: Array | None = None  # (b,) bool, whether its pixel shows what moves; None: unknown
+    # (b,) int32, its place among all pixels of the segment's views; None: it is no pixel
+    pixels: Array | None = None
 
 
 @struct.dataclass
@@ -109,6 +111,9 @@ class Views:
     cams: Array | None = None
     times: Array | None = None  # (V,) as in `Places`; None: all are of the segment's beginning
     regions: Regions | None = None  # where there are masks, and training asks for them
+    # (V, H, W) uint8, by how many levels a pixel differs from the one a frame before, mean over its
+    # colors; where training asks for it
+    changes: Array | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ import ml_collections
 from absl import logging
 
 from inv_jax import params as params_lib
-from inv_jax.assembly import captures, keeping, plans, record, sizing
+from inv_jax.assembly import captures, fitting, keeping, plans, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.data.capture import Capture
@@ -143,7 +143,7 @@ def stepper(
         rows_per_pass = min(rows_per_pass, earlier_pass)
     networks = jax.eval_shape(net.init, jax.random.key(0)).keys()
     settings = {name: c[name] for name in ("b1", "b2", "eps", "weight_decay")}
-    made = optimizer.make_optimizer(networks, c.clip_norm, c.optimizer, settings)
+    made = net.around(optimizer.make_optimizer(networks, c.clip_norm, c.optimizer, settings))
     return Stepper(
         model=net,
         loss=losses.get(c.loss, c.get("head_weight", 1.0)),
@@ -162,6 +162,7 @@ def stepper(
         axis=parallel.AXIS if is_shared else None,
         shaper=UpdatePenalty(pull=c.update_pull),
         emptiness=plans.emptiness(config),
+        hard=plans.hard_rows(config),
     )
 
 
@@ -190,6 +191,9 @@ def trainer(
     devices = Devices()
     old, stored = devices.from_main(lambda: (record.read(workdir), FrameStore(workdir).numbers()))
     config = record.definite(config, old)
+    config = fitting.fitted(
+        config, old, lambda: captures.planned_rig(config, workdir, devices, should_stop)
+    )
     net, shown = model(config), shown_model(config)
     config = captures.completed(config, net, workdir, devices)
     training = plans.of(config)

@@ -4,7 +4,6 @@ The procedural capture is rendered first, into the workdir of the run that wants
 a folder of its own; from then on it is read like any other.
 """
 
-import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -183,9 +182,48 @@ def for_training(
         return _checked(config, model, of(config, workdir))
     capture_lib.check_holdout(tuple(c.holdout), tuple(f"cam{i:02d}" for i in range(p.num_cams)))
 
-    def write(count: int) -> bool:
+    for count in (1, c.num_frames or p.num_frames):
+        _render(config, workdir, devices, should_stop, count)
+        opened = of(config, workdir, count)
+        _check(config, model, opened, _split(config, sizing.planned_frames(config)))
+    return opened
+
+
+def planned_rig(
+    config: Config, workdir: pathlib.Path, devices: Devices, should_stop: Callable[[], bool]
+) -> Rig:
+    """The cameras of a capture that is going to be trained on; of the procedural one a frame is
+    rendered.
+
+    Raises:
+      InvError: If it cannot be opened.
+      Stopped: If asked to while it is rendered.
+    """
+    if config.data.layout == sizing.PROCEDURAL and not records.is_packed(
+        folder_of(config, workdir)
+    ):
+        _render(config, workdir, devices, should_stop, 1)
+        return of(config, workdir, 1)
+    return of(config, workdir)
+
+
+def _render(
+    config: Config,
+    workdir: pathlib.Path,
+    devices: Devices,
+    should_stop: Callable[[], bool],
+    count: int,
+) -> None:
+    """Renders what is missing of so many frames of the procedural capture, by the main process.
+
+    Raises:
+      Stopped: If asked to.
+    """
+    c, p = config.data, config.data.procedural
+
+    def write() -> bool:
         synthetic.write_capture(
-            folder,
+            folder_of(config, workdir),
             height=p.height,
             width=p.width,
             num_cams=p.num_cams,
@@ -195,12 +233,8 @@ def for_training(
         )
         return should_stop()
 
-    for count in (1, c.num_frames or p.num_frames):
-        if devices.from_main(functools.partial(write, count)):
-            raise Stopped("stopped while rendering the capture; the same command goes on")
-        opened = of(config, workdir, count)
-        _check(config, model, opened, _split(config, sizing.planned_frames(config)))
-    return opened
+    if devices.from_main(write):
+        raise Stopped("stopped while rendering the capture; the same command goes on")
 
 
 def _checked(config: Config, model: Model, opened: Capture) -> Capture:

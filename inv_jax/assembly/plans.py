@@ -10,6 +10,7 @@ import ml_collections
 from inv_jax.assembly import split_plan
 from inv_jax.eval import pictures
 from inv_jax.models import registry
+from inv_jax.sampling.hardness import HardRows
 from inv_jax.train import plan, prune
 from inv_jax.train.losses import Emptiness
 from inv_jax.train.plan import Moments, Phase, Plan
@@ -50,6 +51,7 @@ def of(config: Config) -> Plan:
         steps=c.steps,
         keep_optimizer=not c.reset_optimizer,
         is_shaped=c.update_pull > 0.0,
+        first_steps=c.get("first_steps", 0),
     )
     if c.scratch:
         return plan.equal_steps(roles, incremental)
@@ -158,6 +160,18 @@ def emptiness(config: Config) -> Emptiness:
     if config.model.name != registry.SPLIT:
         return Emptiness()
     return Emptiness(rgb=config.split.empty_rgb, acc=config.split.empty_acc)
+
+
+def hard_rows(config: Config) -> HardRows | None:
+    """How hard pixels are drawn; None where all are drawn alike.
+
+    Raises:
+      InvError: If a setting cannot be right.
+    """
+    c = config.train
+    if not c.get("hard_share", 0.0):
+        return None
+    return HardRows(share=c.hard_share, candidates=c.hard_candidates, change=c.hard_change)
 
 
 def _fields(settings: Config, kind: type) -> dict[str, Any]:

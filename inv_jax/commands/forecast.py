@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 
-from inv_jax.assembly import build, captures, plans, sizing
+from inv_jax.assembly import build, captures, fitting, plans, record, sizing
 from inv_jax.cost import count, disk, machine, trial, words
 from inv_jax.data import capture, segments
 from inv_jax.data.masks import Masks
@@ -61,6 +61,7 @@ class Forecast:
           InvError: If the config cannot be right. That the capture is not there is no mistake,
             unless all its pixels make a step.
         """
+        config = fitting.fitted(config, record.read(workdir), lambda: _opened(config, workdir))
         self._model: Model = build.model(config)
         config = captures.completed(config, self._model, workdir, devices)
         self._config, self._devices, self._workdir = config, devices, workdir
@@ -135,6 +136,7 @@ class Forecast:
         ):
             if roles:
                 yield roles[0], f"{count.num_params(self._model, roles):,} params, {whose}"
+        yield from self._model.describe().items()
         native = machine.is_native(self.precision, jax.local_devices()[0])
         yield "precision", self.precision + ("" if native else ", which the hardware lacks")
         step = self._step
@@ -273,6 +275,14 @@ class Forecast:
         total, free = stored.run(len(self._segments), views), free_bytes(self._workdir)
         room = "there is room" if total <= free else f"NO ROOM for {words.size(total - free)}"
         yield "in all", f"about {words.size(total)}; {words.size(free)} are free: {room}"
+
+
+def _opened(config: build.Config, workdir: pathlib.Path) -> capture.Capture | None:
+    """The capture of a config, if it is there."""
+    try:
+        return captures.of(config, workdir)
+    except InvError:
+        return None
 
 
 def _found(masks: Masks, frames: Sequence[int], cams: Sequence[int]) -> str:

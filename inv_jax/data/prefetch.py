@@ -32,12 +32,14 @@ class Prepared:
       on_device: The `Views` of the training cameras, as `place` left them.
       truth: Images of the camera that is shown.
       wait_seconds: How long the reader waited for it.
+      num_pixels: Of all views of the training cameras.
     """
 
     segment: Segment
     on_device: Any
     truth: Truth
     wait_seconds: float
+    num_pixels: int = 0
 
 
 def segments_ahead(
@@ -49,6 +51,7 @@ def segments_ahead(
     masks: Masks | None = None,
     rows_per_step: int = 0,
     ahead: int = 1,
+    wants_changes: bool = False,
 ) -> Iterator[Prepared]:
     """Prepares the given segments in order, ahead of the reader.
 
@@ -63,19 +66,23 @@ def segments_ahead(
       masks: Sort their pixels into regions; None: nobody asks for these.
       rows_per_step: Of a batch; where far fewer pixels move, a warning says so.
       ahead: How many segments are prepared while the reader has one.
+      wants_changes: Whether views of a frame say by how much they differ from the frame before.
 
     Raises:
       InvError: From `capture.load`, when the reader gets to the frame that is broken; if all that
         the masks of a frame show moves.
     """
+    changes = _Changes(capture) if wants_changes else None
 
-    def prepare(segment: Segment) -> tuple[Any, Truth]:
+    def prepare(segment: Segment) -> tuple[Any, int, Truth]:
         views, truth = _read(capture, segment, shown_cam, masks, rows_per_step)
-        return jax.block_until_ready(place(views)), truth
+        if changes is not None:
+            views = views.replace(changes=changes.of(segment, views.images))
+        return jax.block_until_ready(place(views)), views.images.size // 3, truth
 
     with futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as pool:
         left = iter(segments)
-        pending: collections.deque[tuple[Segment, futures.Future[tuple[Any, Truth]]]]
+        pending: collections.deque[tuple[Segment, futures.Future[tuple[Any, int, Truth]]]]
         pending = collections.deque()
 
         def prepare_up_to(count: int) -> None:
@@ -87,9 +94,10 @@ def segments_ahead(
             while pending:
                 start = time.perf_counter()
                 segment, future = pending.popleft()
-                placed, truth = future.result()
+                placed, num_pixels, truth = future.result()
                 prepare_up_to(ahead)
-                yield Prepared(segment, placed, truth, time.perf_counter() - start)
+                seconds = time.perf_counter() - start
+                yield Prepared(segment, placed, truth, seconds, num_pixels)
                 del placed, truth, future  # else they would live until the next segment is there
         finally:
             for _, future in pending:
@@ -119,6 +127,37 @@ def _read(
         is_dynamic = np.concatenate([masks.to_train(n, cams) for n in segment.trained])
         views = views.replace(regions=rays.regions(is_dynamic))
     return views, reader(capture, shown_cam)
+
+
+class _Changes:
+    """By how much the pixels of frames differ from those a frame before; asked in order."""
+
+    def __init__(self, capture: Capture):
+        self._capture = capture
+        self._before: tuple[int, np.ndarray] | None = None  # a frame and its images
+
+    def of(self, segment: Segment, images: np.ndarray) -> np.ndarray:
+        """Mean difference of colors, in levels, (V, H, W) uint8; of a clip, and the first frame: 0.
+
+        The frame before is read again where a run goes on behind it.
+        """
+        number, changes = segment.number, np.zeros(images.shape[:3], np.uint8)
+        if len(segment.frames) == 1:
+            before = self._images_before(number)
+            if before is not None:
+                for view, (new, old) in enumerate(zip(images, before, strict=True)):
+                    gap = np.abs(new.astype(np.int16) - old).sum(-1)
+                    changes[view] = (gap + 1) // 3
+            self._before = number, images
+        return changes
+
+    def _images_before(self, number: int) -> np.ndarray | None:
+        before = number - self._capture.frames.step  # of those that are trained on
+        if before < self._capture.span.start:
+            return None
+        if self._before is not None and self._before[0] == before:
+            return self._before[1]
+        return np.asarray(self._capture.load(before, self._capture.train_cams).images)
 
 
 def clip_views(capture: Capture, frames: range, trained: Sequence[int]) -> Views:

@@ -3,6 +3,7 @@
 import abc
 from typing import Any
 
+import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from inv_jax.models.work import Work
@@ -22,7 +23,12 @@ class Model(abc.ABC):
     Everything that a row shows is a function of the params and of its `inputs`: rays of a radiance
     field, coordinates of an image, the time of a view. Whoever wants a picture makes the inputs of
     its rows and hands them to `predict`.
+
+    Attributes:
+      guide_every: Steps of training after which a new guide is made; 0: there is none.
     """
+
+    guide_every: int = 0
 
     @property
     @abc.abstractmethod
@@ -59,7 +65,7 @@ class Model(abc.ABC):
     def predict(
         self, params: Params, inputs: Any, *, keys: Key[Array, "*b"] | None = None
     ) -> Predictions:
-        """Renders rows.
+        """Renders rows; one that has a guide takes it as `guide`, or makes it where it is None.
 
         Args:
           params: As from `init`.
@@ -70,6 +76,34 @@ class Model(abc.ABC):
         Returns:
           A `Rendering` for each network, in the order they ran; the last one is the picture.
         """
+
+    def guide(self, params: Params) -> Any:
+        """Arrays made of the params that say where to look, so that not every row has to find out.
+
+        No gradient goes through them. None: the model has none.
+        """
+        del params
+        return None
+
+    def guided(
+        self,
+        params: Params,
+        inputs: Any,
+        guide: Any,
+        *,
+        keys: Key[Array, "*b"] | None = None,
+    ) -> Predictions:
+        """`predict` with a guide of these params, or in training of some steps ago; None: none."""
+        given = {} if guide is None else {"guide": guide}
+        return self.predict(params, inputs, keys=keys, **given)
+
+    def describe(self) -> dict[str, str]:
+        """What a forecast says of its sizes, besides the number of its params: by name, a line."""
+        return {}
+
+    def around(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+        """The optimizer with what the model adds: penalties of params, learning rates of some."""
+        return optimizer
 
     @abc.abstractmethod
     def work(self, roles: tuple[str, ...]) -> Work:

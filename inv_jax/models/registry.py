@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from inv_jax.geometry.boxes import Box
 from inv_jax.models.base import Model
 from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves, TimeWaves
+from inv_jax.models.grid_field import GridField
 from inv_jax.models.image_mlp import ImageMlp
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
@@ -14,6 +16,7 @@ from inv_jax.types import InvError
 
 Settings = Mapping[str, Any]
 
+GRID = "grid"  # the fast field
 SPLIT = "split"  # the model of two fields, whose plans are its own
 
 
@@ -94,6 +97,33 @@ def _nerv(settings: Settings) -> Nerv:
     )
 
 
+def _grid(settings: Settings) -> GridField:
+    s = settings
+    nodes, guide = tuple(s["levels"]), tuple(s["guide"])
+    if len(nodes) % 3 or len(guide) != 3:
+        raise InvError(
+            f"model.levels={nodes}, model.guide={guide}; want nodes in x, y and z of each level, "
+            "and three numbers of cells"
+        )
+    return GridField(
+        Box.of(s["space"], s["box"]),
+        tuple(zip(nodes[::3], nodes[1::3], nodes[2::3], strict=True)),
+        features=s["features"],
+        samples=s["samples"],
+        probes=s["probes"],
+        guide_shape=guide,
+        guide_every=s["guide_every"],
+        even=s["even"],
+        width=s["width"],
+        depth=s["depth"],
+        roughness=s["roughness"],
+        edge=s["edge"],
+        density_rate=s["density_rate"],
+        color_rate=s["color_rate"],
+        precision=s["precision"],
+    )
+
+
 def _encoding(settings: Settings) -> Encoding:
     s = settings
     made: dict[str, Callable[[], Encoding]] = {
@@ -113,4 +143,5 @@ MODELS: Mapping[str, Callable[[Settings], Model]] = {
     SPLIT: _split,
     "image": _image,
     "nerv": _nerv,
+    GRID: _grid,
 }

@@ -11,7 +11,8 @@ from inv_jax.params.trees import fill, flatten, num_bytes, path_of, role_of
 from inv_jax.types import InvError, Params
 
 _HEADS = ("feature", "views_0", "rgb", "density")  # behind the trunk, in the original's order
-_NUMBERED = ("layer", "stem", "block", "head")  # layers with a number of their own, in this order
+# Layers with a number of their own, in this order.
+_NUMBERED = ("layer", "stem", "block", "level", "color", "head")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, Params, Rendering, Stopped
 
 Array = jax.Array | np.ndarray
+Placed = Any  # params on the devices, with what `ViewRenderer.params` makes of them
 
 
 @struct.dataclass
@@ -52,7 +54,7 @@ class PendingView:
         self,
         chunk: Callable[..., View],
         devices: Devices,
-        placed: Params,
+        placed: Placed,
         cameras: Cameras,
         cam: int,
         time: float,
@@ -112,19 +114,22 @@ class ViewRenderer:
         self._rows_per_chunk = rows_per_chunk
 
         def chunk(
-            params: Params, cameras: Cameras, cam: jax.Array, time: jax.Array, indices: jax.Array
+            placed: Placed, cameras: Cameras, cam: jax.Array, time: jax.Array, indices: jax.Array
         ) -> View:
+            params, guide = placed
             places = model.rows.places(cameras, cam, time, indices)
             inputs = model.inputs(cameras, places)
-            return View.of(list(model.predict(params, inputs).values())[-1])
+            return View.of(list(model.guided(params, inputs, guide).values())[-1])
 
         self._chunk = devices.map(chunk)
+        self._guide = devices.map(model.guide) if model.guide_every else lambda params: None
 
-    def params(self, params: Params) -> Params:
-        """Places params on the devices, once for several images."""
-        return self._devices.replicate(params)
+    def params(self, params: Params) -> Placed:
+        """Places params on the devices, and what says where to look, once for several images."""
+        placed = self._devices.replicate(params)
+        return placed, self._guide(placed)
 
-    def start(self, placed: Params, cameras: Cameras, cam: int, time: float = 0.0) -> PendingView:
+    def start(self, placed: Placed, cameras: Cameras, cam: int, time: float = 0.0) -> PendingView:
         """Begins an image, of which nothing is rendered yet.
 
         Args:
@@ -140,7 +145,7 @@ class ViewRenderer:
 
     def render(
         self,
-        placed: Params,
+        placed: Placed,
         cameras: Cameras,
         cam: int,
         time: float = 0.0,

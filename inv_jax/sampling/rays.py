@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from inv_jax.sampling.hardness import Hardness
 from inv_jax.sampling.permutation import permute
 from inv_jax.sampling.rows import ALL, DYNAMIC, STATIC, Rows
 from inv_jax.types import Batch, Cameras, Places, Regions, Views
@@ -36,6 +37,7 @@ class RayRows(Rows):
         views: Views,
         cameras: Cameras,
         region: str = ALL,
+        hardness: Hardness | None = None,
     ) -> Batch:
         """See `Rows.sample`: rays are made on the device from pixel indices.
 
@@ -48,12 +50,18 @@ class RayRows(Rows):
         num_pixels = num_views * height * width
         if num_pixels < rows_per_step:
             raise ValueError(f"{rows_per_step} rays a step, but the views have {num_pixels} pixels")
+        if hardness is not None and region != ALL:
+            raise ValueError(f"hard rays are drawn from all pixels, not from the {region} ones")
+        num_even = rows_per_step if hardness is None else hardness.num_even(rows_per_step)
         first, count = 0, num_pixels
         if region != ALL:
             first, count = _region(views.regions, region, num_pixels)
-        steps_per_epoch = jnp.maximum(count // rows_per_step, 1)
+        steps_per_epoch = jnp.maximum(count // num_even, 1)
         epoch, batch = step // steps_per_epoch, step % steps_per_epoch
-        pixels = permute(jax.random.fold_in(key, epoch), batch * rows_per_step + ids, count)
+        pixels = permute(jax.random.fold_in(key, epoch), batch * num_even + ids, count)
+        if hardness is not None:
+            key_hard = jax.random.fold_in(jax.random.fold_in(key, 2**31 - 1), step)
+            pixels = jnp.where(ids < num_even, pixels, hardness.draw(key_hard, ids))
         is_dynamic = None
         if views.regions is not None:
             places = first + pixels
@@ -66,6 +74,7 @@ class RayRows(Rows):
             target=colors.astype(jnp.float32) / 255.0,
             ids=ids,
             is_dynamic=is_dynamic,
+            pixels=pixels,
         )
 
     def places(self, cameras: Cameras, cam: Array, time: Array, indices: Int[Array, "n"]) -> Places:

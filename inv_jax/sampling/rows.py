@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from inv_jax.sampling.hardness import Hardness
 from inv_jax.types import Batch, Cameras, Places, Views
 
 ALL, STATIC, DYNAMIC = "all", "static", "dynamic"  # regions: which pixels rays go through
@@ -42,6 +43,7 @@ class Rows(abc.ABC):
         views: Views,
         cameras: Cameras,
         region: str = ALL,
+        hardness: Hardness | None = None,
     ) -> Batch:
         """The rows `ids` of a step's batch, without replacement within an epoch.
 
@@ -57,10 +59,11 @@ class Rows(abc.ABC):
           views: Images of the training views.
           cameras: Those that the views index.
           region: `ALL`, or the pixels that rows are drawn from, where a row is one.
+          hardness: Of the pixels, so that some of the rows are hard ones; None: all count alike.
 
         Raises:
           ValueError: If a batch asks for more rows than there are, or for a region of rows that
-            have none.
+            have none, or for hard ones of rows that are no pixels.
         """
 
     @abc.abstractmethod

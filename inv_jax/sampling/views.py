@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from inv_jax.sampling.hardness import Hardness
 from inv_jax.sampling.permutation import permute
 from inv_jax.sampling.rays import of_views
 from inv_jax.sampling.rows import ALL, Rows
@@ -33,13 +34,15 @@ class ViewRows(Rows):
         views: Views,
         cameras: Cameras,
         region: str = ALL,
+        hardness: Hardness | None = None,
     ) -> Batch:
         """See `Rows.sample`; a picture has no regions."""
         num_views = views.shape[0]
         if num_views < rows_per_step:
             raise ValueError(f"{rows_per_step} pictures a step, but there are {num_views} views")
-        if region != ALL:
-            raise ValueError(f"a picture cannot go through {region} pixels alone")
+        if region != ALL or hardness is not None:
+            which = "hard" if region == ALL else region
+            raise ValueError(f"a picture cannot go through {which} pixels alone")
         steps_per_epoch = num_views // rows_per_step
         epoch, batch = step // steps_per_epoch, step % steps_per_epoch
         which = permute(jax.random.fold_in(key, epoch), batch * rows_per_step + ids, num_views)

@@ -149,7 +149,8 @@ def composed(names: Mapping[str, str]) -> ConfigDict:
         put(config, field, name)
     for field, name in chosen.items():
         for other, default in CHOICES[field][name].defaults.items():
-            put(config, other, default)
+            if get(config, other) is not _ABSENT:  # a video has no NDC, say
+                put(config, other, default)
     return config.lock()
 
 

@@ -18,6 +18,7 @@ from inv_jax.settings import (
     codec_twc,
     data,
     evaluation,
+    grid,
     image,
     model,
     nerf,
@@ -90,6 +91,14 @@ CHOICES: Mapping[str, Mapping[str, Parts]] = {
                 "prune": (prune.settings,),
             },
             defaults=nerv.DEFAULTS,
+        ),
+        "grid": Parts(
+            {
+                "model": (grid.settings,),
+                "train": (grid.training,),
+                "fast": (grid.budget,),
+            },
+            defaults=grid.DEFAULTS,
         ),
     },
     "codec.name": {

@@ -34,7 +34,8 @@ def settings() -> ConfigDict:
     train.weight_decay = 0.0  # part of the learning rate by which params shrink, each step
     train.learning_rate = 5e-4  # at the beginning, or behind lr_warmup (lrate)
     train.schedule = "exponential"  # of the learning rate: 'exponential' (lr_decay_rate,
-    # lr_decay_steps), 'cosine', 'step' (lr_decay_rate, lr_milestones), 'onecycle', 'constant'
+    # lr_decay_steps), 'geometric' (lr_decay_rate, over a segment), 'cosine', 'step' (lr_decay_rate,
+    # lr_milestones), 'onecycle', 'constant'
     train.lr_decay_rate = 0.1  # of lr_decay_steps, or a milestone; 1.0: none (use_weight_decay)
     train.lr_decay_steps = 250_000  # steps in which it is multiplied so (lrate_decay * 1000)
     train.lr_warmup = 0.0  # part of the epochs in which the learning rate rises to its value

@@ -14,6 +14,7 @@ from inv_jax import params as params_lib
 from inv_jax.data.capture import Capture
 from inv_jax.data.prefetch import reader
 from inv_jax.data.segments import Segment
+from inv_jax.train import resume
 from inv_jax.train.lanes import Lanes
 from inv_jax.train.parallel import Devices
 from inv_jax.train.recorder import Recorder
@@ -80,7 +81,7 @@ class HandOver:
             frame.number,
             frame.step,
             state.params,
-            params_lib.flatten(state.opt_state),
+            resume.together(state.opt_state, state.memory),
             frame.notes_within(state),
         )
 
@@ -118,13 +119,15 @@ class HandOver:
 
     # At its end.
 
-    def store(self, frame: SegmentInTraining) -> tuple[Params, Any, dict[str, Any]]:
+    def store(self, frame: SegmentInTraining) -> tuple[TrainState, dict[str, Any]]:
         """Hands a trained frame over to be encoded and stored.
 
         Returns:
-          The params that training goes on from, the optimizer's state, and what was noted.
+          The state that training goes on from, on the host, and what was noted. Its params are
+          those of the video, if training goes on from these.
         """
         state: TrainState = jax.device_get(self._lanes.one(frame.state))
+        state = state.replace(memory=state.memory.replace(guide=None))  # the next has its own
         waited = self._recorder.wait_seconds
         frame.checkpoint_wait_seconds, self._waited = waited - self._waited, waited
         metadata = {
@@ -137,11 +140,12 @@ class HandOver:
         self._recorder.save(
             frame.segment,
             params,
-            params_lib.flatten(state.opt_state),
+            resume.together(state.opt_state, state.memory),
             trained=frame.phase.roles,
             metadata=metadata,
         )
-        return params, state.opt_state, metadata
+        trainable, frozen = params_lib.split(params, frame.phase.roles)
+        return state.replace(trainable=trainable, frozen=frozen), metadata
 
     def _send(self, segment: Segment, params: Params, trained: tuple[str, ...]) -> Params:
         """Hands a segment over to be encoded; the params that training goes on from."""

@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
-import optax
 from absl import logging
 
 from inv_jax import params as params_lib
@@ -83,7 +82,7 @@ class Trainer:
             recorder, devices, self._lanes, capture, settings, stepper.rows_per_step
         )
         self._current: list[SegmentInTraining] = []  # in the order of the video
-        self._previous: tuple[Params, optax.OptState | None] = initial, None  # of the last frame
+        self._previous: resume.Handed = initial, None, {}  # of the last segment
         self._steps_per_second = 0.0  # of each frame
         self._compiled: set[tuple[Any, ...]] = set()  # roles and kinds of steps
         self._last_step_at: float | None = None  # when the frame before had its last step
@@ -100,12 +99,12 @@ class Trainer:
         segments, recorder = list(self._segments.values()), self._recorder
         standing = self._devices.from_main(
             lambda: resume.find(
-                recorder.store, recorder.journal, segments, self._plan, self._workdir
+                *(recorder.store, recorder.journal, segments, self._plan, self._workdir),
+                remembers=self._stepper.hard is not None,
             )
         )
         self._devices.from_main(lambda: recorder.begin(segments[0].number))
-        rows_name = self._model.rows.name
-        with Progress(is_shown=self._devices.is_main, rows_name=rows_name) as progress:
+        with Progress(is_shown=self._devices.is_main, rows_name=self._model.rows.name) as progress:
             recorder.on_row = progress.show_row
             total = [self._plan.phase(number).steps for number in self._segments]
             num_done = len(standing.done)
@@ -136,6 +135,7 @@ class Trainer:
             masks=self._masks,
             rows_per_step=self._stepper.rows_per_step,
             ahead=self._lanes.num_frames,
+            wants_changes=self._stepper.hard is not None,
         )
         with contextlib.closing(ahead):
             while (prepared := self._next(ahead, progress)) is not None:
@@ -156,10 +156,10 @@ class Trainer:
 
     def _begin(self, prepared: Prepared, partial: resume.Partial | None) -> None:
         """Puts a segment into its lane, at the state it starts from or goes on from."""
-        number, (params, opt_state) = prepared.segment.number, self._previous
+        number, (params, opt_state, known) = prepared.segment.number, self._previous
         phase = self._plan.phase(number)
         if phase.start == SCRATCH:
-            params = self._model.init(jax.random.fold_in(self._key_init, number))
+            params, known = self._model.init(jax.random.fold_in(self._key_init, number)), {}
         state, step, seconds = resume.begin(
             params,
             opt_state if phase.keep_optimizer else None,
@@ -167,6 +167,7 @@ class Trainer:
             phase=phase,
             optimizer=self._stepper.optimizer,
             key=jax.random.fold_in(self._key, number),
+            memory=resume.carried(known, self._stepper.memory(params, prepared.num_pixels)),
         )
         if step:
             logging.info("%s goes on after step %d", prepared.segment.name, step)
@@ -265,13 +266,13 @@ class Trainer:
         if not self._hand_over.show_within(frame, self._is_asked_to_stop):
             self._stop()
 
-    def _finish(self, frame: SegmentInTraining) -> tuple[Params, optax.OptState]:
-        """Hands a trained segment over; its params and optimizer state, for the next one."""
-        params, opt_state, metadata = self._hand_over.store(frame)
+    def _finish(self, frame: SegmentInTraining) -> resume.Handed:
+        """Hands a trained segment over; what the next one starts from."""
+        state, metadata = self._hand_over.store(frame)
         self._last_stored = frame.number
         self._see_to_the_end()  # of the frame before, if frames are short
-        self._recorder.show(frame.segment, params, frame.prepared.truth, metadata)
-        return params, opt_state
+        self._recorder.show(frame.segment, state.params, frame.prepared.truth, metadata)
+        return state.params, state.opt_state, params_lib.flatten(state.memory)
 
     def _see_to_the_end(self) -> None:
         """Renders what is left of the pending view.

@@ -144,6 +144,7 @@ def incremental(
     steps: int,
     keep_optimizer: bool = True,
     is_shaped: bool = False,
+    first_steps: int = 0,
 ) -> Plan:
     """INV: Warm-Up trains everything, Structure Transfer what a segment owns only.
 
@@ -156,11 +157,17 @@ def incremental(
       steps: Steps of a Structure Transfer frame.
       keep_optimizer: Whether Adam's moments carry on from frame to frame.
       is_shaped: Whether the updates of Structure Transfer are shaped.
+      first_steps: Steps of the first frame, if it is one of Warm-Up; 0: as the others.
     """
     phases = []
     if freeze_frame == 0 or freeze_frame > first_frame:
         name = WARMUP if roles.shared else WHOLE
-        phases.append(Phase(name, first_frame, warmup_steps, roles.all, PREVIOUS, keep_optimizer))
+        warmup = Phase(name, first_frame, warmup_steps, roles.all, PREVIOUS, keep_optimizer)
+        if first_steps and first_steps != warmup_steps:
+            phases.append(dataclasses.replace(warmup, steps=first_steps))
+            warmup = dataclasses.replace(warmup, first_frame=first_frame + 1)
+        if freeze_frame == 0 or freeze_frame > warmup.first_frame:
+            phases.append(warmup)
     if freeze_frame != 0:
         start = max(first_frame, freeze_frame)
         phases.append(Phase(TRANSFER, start, steps, roles.own, PREVIOUS, keep_optimizer, is_shaped))

@@ -32,7 +32,8 @@ class Refiner:
         """Steps are those of `stepper`, a run's, on all devices."""
         self._optimizer = optimizer_lib.with_update_mask(stepper.optimizer)
         self._devices, self._should_stop = devices, should_stop
-        stepper = dataclasses.replace(stepper, optimizer=self._optimizer)
+        stepper = dataclasses.replace(stepper, optimizer=self._optimizer, hard=None)
+        self._memory = stepper.memory
         self._run = devices.map(stepper.run, donate=(0,))
 
     def refine(
@@ -73,6 +74,7 @@ class Refiner:
             step=jnp.int32(0),
             means=Means.start(),
             total=jnp.int32(steps),
+            memory=self._memory(params, 0),
         )
         state, frame, cameras = self._devices.replicate((state, frame, cameras))
         for first in range(0, steps, _STEPS_AT_ONCE):

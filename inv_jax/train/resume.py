@@ -17,8 +17,13 @@ from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.journal import Journal
 from inv_jax.train.mixture import PLAIN
 from inv_jax.train.plan import SCRATCH, Phase, Plan
-from inv_jax.train.step import Means, TrainState
+from inv_jax.train.step import Means, Memory, TrainState
 from inv_jax.types import InvError, Params
+
+# From segment to segment: params, the optimizer's state, what the steps knew (leaves by path).
+Handed = tuple[Params, optax.OptState | None, Leaves]
+
+_MEMORY = "memory/"  # in front of the paths of what steps know, among the optimizer's leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Standing:
       unseen: Those of them that have no row in the journal: a killed run did not get to it.
       params: Of the last stored segment; None if there is none.
       optimizer: Its optimizer's leaves, if the next segment keeps them.
+      memory: What its steps knew in the end (`step.Memory`), leaves by path, if they knew anything.
       partials: States within segments that are not done, by number: of each that was in training.
     """
 
@@ -46,6 +52,7 @@ class Standing:
     unseen: list[int]
     params: Params | None = None
     optimizer: Leaves | None = None
+    memory: Leaves = dataclasses.field(default_factory=dict)
     partials: dict[int, Partial] = dataclasses.field(default_factory=dict)
 
 
@@ -55,8 +62,18 @@ def find(
     segments: Sequence[Segment],
     plan: Plan,
     workdir: pathlib.Path,
+    *,
+    remembers: bool = False,
 ) -> Standing:
     """Reads how far a run is, and drops the rows of frames that are not stored.
+
+    Args:
+      store: The run's.
+      journal: Likewise.
+      segments: All that are to be trained.
+      plan: How.
+      workdir: For errors.
+      remembers: Whether steps know something of the segment before, besides its params.
 
     Raises:
       InvError: If what is stored is not the beginning of the video, or is damaged.
@@ -95,8 +112,9 @@ def find(
     if not done or len(done) == len(frames):
         return Standing(done, unseen, partials=partials)
     last = done[-1]
-    optimizer = None
-    if plan.phase(frames[len(done)]).keep_optimizer:
+    optimizer, memory = None, {}
+    following = plan.phase(frames[len(done)])
+    if following.keep_optimizer or (remembers and following.start != SCRATCH):
         optimizer = store.optimizer(last)
         if optimizer is None:
             raise InvError(
@@ -104,20 +122,44 @@ def find(
                 f"frames/{last:06d}/optimizer back, or begin a new --workdir with "
                 f"train.init_from={workdir}"
             )
-    return Standing(done, unseen, store.params(last), optimizer, partials)
+        optimizer, memory = _apart(optimizer)
+    return Standing(done, unseen, store.params(last), optimizer, memory, partials)
+
+
+def together(optimizer: optax.OptState, memory: Memory) -> Leaves:
+    """Leaves of an optimizer's state and of what steps know, as they are stored."""
+    known = {_MEMORY + path: leaf for path, leaf in params_lib.flatten(memory).items()}
+    return params_lib.flatten(optimizer) | known
+
+
+def carried(known: Leaves, memory: Memory) -> Memory:
+    """What a segment's first step knows: what the one before knew of as many pixels, if it did."""
+
+    def one(path: tuple[Any, ...], fresh: Any) -> Any:
+        found = known.get(params_lib.path_of(path), fresh)
+        return found if np.shape(found) == np.shape(fresh) else fresh
+
+    return jax.tree_util.tree_map_with_path(one, memory)
+
+
+def _apart(stored: Leaves) -> tuple[Leaves, Leaves]:
+    """The inverse of `together`: of the optimizer's state, and of the memory."""
+    known = {p.removeprefix(_MEMORY): leaf for p, leaf in stored.items() if p.startswith(_MEMORY)}
+    return {path: leaf for path, leaf in stored.items() if not path.startswith(_MEMORY)}, known
 
 
 def last_state(
     standing: Standing, initial: Params, plan: Plan, optimizer: optax.GradientTransformation
-) -> tuple[Params, optax.OptState | None]:
-    """Params and optimizer state of the last stored frame, or what the first one starts from."""
+) -> Handed:
+    """What the last stored segment handed on, or what the first one starts from."""
     if not standing.done:
-        return initial, None
+        return initial, None, {}
     params = params_lib.fill(initial, params_lib.flatten(standing.params))
-    if standing.optimizer is None:
-        return params, None
+    if not standing.optimizer:
+        return params, None, standing.memory
     trainable, _ = params_lib.split(params, plan.phase(standing.done[-1]).roles)
-    return params, params_lib.fill(optimizer.init(trainable), standing.optimizer)
+    opt_state = params_lib.fill(optimizer.init(trainable), standing.optimizer)
+    return params, opt_state, standing.memory
 
 
 def begin(
@@ -128,6 +170,7 @@ def begin(
     phase: Phase,
     optimizer: optax.GradientTransformation,
     key: jax.Array,
+    memory: Memory,
 ) -> tuple[TrainState, int, float]:
     """The state that a frame starts from, or goes on from.
 
@@ -138,6 +181,7 @@ def begin(
       phase: What trains in this frame.
       optimizer: Of the trainable half.
       key: The frame's random key.
+      memory: What its first step knows.
 
     Returns:
       The state, steps done, and the seconds they took.
@@ -156,10 +200,13 @@ def begin(
         total=jnp.int32(phase.steps),
         means=Means.start(),
         mix=None if phase.mixture == PLAIN else phase.mixture.over(phase.steps),
+        memory=memory,
     )
     if partial is not None:
+        optimizer_leaves, known = _apart(partial.optimizer)
         state = state.replace(
-            opt_state=params_lib.fill(state.opt_state, partial.optimizer),
+            opt_state=params_lib.fill(state.opt_state, optimizer_leaves),
+            memory=params_lib.fill(memory, known),
             means=Means(*(np.float32(x) for x in metadata["means"]), np.int32(-1)),
         )
     return state, int(metadata["step"]), float(metadata["seconds"])

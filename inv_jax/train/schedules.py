@@ -17,9 +17,9 @@ from inv_jax.types import InvError
 # Step from 0, total steps, steps per epoch, each () int32 -> () float32.
 Schedule = Callable[[jax.Array, jax.Array | int, jax.Array | int], jax.Array]
 
-EXPONENTIAL, ONECYCLE = "exponential", "onecycle"
+EXPONENTIAL, GEOMETRIC, ONECYCLE = "exponential", "geometric", "onecycle"
 BY_EPOCH = CONSTANT, COSINE, STEP = "constant", "cosine", "step"  # those that may warm up
-NAMES = (EXPONENTIAL, *BY_EPOCH, ONECYCLE)
+NAMES = (EXPONENTIAL, GEOMETRIC, *BY_EPOCH, ONECYCLE)
 
 _COLD = 0.1  # part of the rate that a warm-up begins with
 _RISE, _START, _END = Fraction(3, 10), 1 / 25, 1 / (25 * 1e4)  # of one cycle; optax's defaults
@@ -37,6 +37,7 @@ def make(
     """The schedule of a name.
 
     - `exponential`: `learning_rate * decay_rate ** (step / decay_steps)`, INV's; by steps alone.
+    - `geometric`: from `learning_rate` to `learning_rate * decay_rate` over the segment's steps.
     - `constant`: `learning_rate`.
     - `cosine`: half a turn, from `learning_rate` to 0 (NeRV, `adjust_lr`).
     - `step`: times `decay_rate` for every milestone that is passed (likewise).
@@ -45,7 +46,8 @@ def make(
     Args:
       name: One of `NAMES`.
       learning_rate: The highest one.
-      decay_rate: Of `exponential`: the factor of `decay_steps` steps; of `step`: of a milestone.
+      decay_rate: Of `exponential`: the factor of `decay_steps` steps; of `geometric`: of a segment;
+        of `step`: of a milestone.
       decay_steps: Of `exponential`.
       warmup: Of those `BY_EPOCH`: a part of the epochs, in whole ones, rounded down; in it the
         rate is `0.1 + 0.9 * epoch / warmup epochs` of the highest. A cosine begins behind it.
@@ -75,6 +77,10 @@ def make(
     if name == EXPONENTIAL:
         by_step = optax.exponential_decay(learning_rate, decay_steps, decay_rate)
         return lambda step, total, steps_per_epoch: by_step(step)
+    if name == GEOMETRIC:
+        return lambda step, total, steps_per_epoch: (
+            learning_rate * jnp.float32(decay_rate) ** (step / jnp.maximum(total - 1, 1))
+        )
     if name == ONECYCLE:
         return lambda step, total, steps_per_epoch: learning_rate * _onecycle(step, total)
     part = Fraction(str(warmup)).limit_denominator(1000)

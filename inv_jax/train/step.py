@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jax import lax
@@ -18,6 +19,7 @@ from jaxtyping import Array, Int
 
 from inv_jax import params as params_lib
 from inv_jax.models.base import Model
+from inv_jax.sampling.hardness import Hardness, HardRows
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.losses import Emptiness, LossFn
 from inv_jax.train.mixture import PLAIN, Kind, Mix
@@ -52,6 +54,14 @@ class Means:
 
 
 @struct.dataclass
+class Memory:
+    """What steps know of those before them, besides params and the optimizer's state."""
+
+    guide: Any = None  # `Model.guide` of the params some steps ago; None: the model has none
+    hardness: Hardness | None = None  # of the pixels; None: all are drawn alike
+
+
+@struct.dataclass
 class TrainState:
     """What training one segment changes."""
 
@@ -64,6 +74,7 @@ class TrainState:
     total: Array  # () int32, steps that it is to have
     shaping: Any = None  # arrays of the stepper's shaper, of this segment; None: it shapes nothing
     mix: Mix | None = None  # of the segment's steps; None: all are plain
+    memory: Memory = dataclasses.field(default_factory=Memory)
 
     @property
     def params(self) -> Params:
@@ -114,6 +125,7 @@ class Stepper:
       axis: Name of the mapped device axis, or None outside of a map.
       shaper: Shapes the update, by the `shaping` of the state; None: nothing does.
       emptiness: What a kind of step that `empties` adds to the loss.
+      hard: How hard pixels are drawn; None: all are drawn alike.
     """
 
     model: Model
@@ -126,6 +138,7 @@ class Stepper:
     axis: str | None = None
     shaper: Shaper | None = None
     emptiness: Emptiness = dataclasses.field(default_factory=Emptiness)
+    hard: HardRows | None = None
 
     def steps_per_epoch(self, shape: tuple[int, int, int]) -> int:
         """Steps that meet all rows of so many views, of this height and width, once."""
@@ -142,20 +155,31 @@ class Stepper:
         and goes on with the same bits (two scans of different lengths may be compiled, and
         rounded, differently).
         """
+        if state.memory.hardness is not None:
+            begun = lambda hardness: hardness.begun(views)  # noqa: E731
+            hardness = lax.cond(state.step == 0, begun, lambda same: same, state.memory.hardness)
+            state = state.replace(memory=state.memory.replace(hardness=hardness))
         return lax.fori_loop(0, num_steps, lambda _, s: self.step(s, views, cameras), state)
+
+    def memory(self, params: Params, num_pixels: int) -> Memory:
+        """What the first step of all knows, of so many pixels: nothing, in arrays of the host."""
+        shapes = jax.eval_shape(self.model.guide, params)
+        guide = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        return Memory(guide, None if self.hard is None else self.hard.fresh(num_pixels))
 
     def step(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
         """One step: sample, differentiate with respect to the trainable half, update it."""
+        state = self._guided(state)
         kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
         differentiate = [self._of_kind(kind, views, cameras) for kind in kinds]
         drawn = jnp.int32(0)
         if len(kinds) == 1:
-            grads, (loss, mse) = differentiate[0](state)
+            grads, (loss, mse), seen = differentiate[0](state)
         else:
             # Each kind is compiled for what it renders and trains, so none pays for the others.
             key = jax.random.fold_in(jax.random.split(state.key, 3)[2], state.step)
             drawn = state.mix.draw(key, state.step)
-            grads, (loss, mse) = lax.switch(drawn, differentiate, state)
+            grads, (loss, mse), seen = lax.switch(drawn, differentiate, state)
         if self.axis is not None:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
         is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
@@ -170,23 +194,43 @@ class Stepper:
         return state.replace(
             trainable=trainable,
             opt_state=opt_state,
+            memory=self._noted(state.memory, seen),
             step=state.step + 1,
             means=state.means.update(state.step, loss, mse, is_finite),
         )
 
+    def _guided(self, state: TrainState) -> TrainState:
+        """The state with a new guide, if it is time for one."""
+        if not self.model.guide_every:
+            return state
+        guide = lax.cond(
+            state.step % self.model.guide_every == 0,
+            lambda: self.model.guide(state.params),
+            lambda: state.memory.guide,
+        )
+        return state.replace(memory=state.memory.replace(guide=guide))
+
+    def _noted(self, memory: Memory, seen: tuple[Array, Array] | None) -> Memory:
+        """The memory with what all devices have seen: pixels, and how wrong they were shown."""
+        if memory.hardness is None or seen is None:
+            return memory
+        if self.axis is not None:
+            seen = lax.all_gather(seen, self.axis, tiled=True)
+        return memory.replace(hardness=memory.hardness.noted(*seen))
+
     def _of_kind(
         self, kind: Kind, views: Views, cameras: Cameras
-    ) -> Callable[[TrainState], tuple[Params, tuple[Array, Array]]]:
+    ) -> Callable[[TrainState], tuple[Params, tuple[Array, Array], Any]]:
         """The function that samples and differentiates a step of this kind, on one device."""
 
-        def differentiate(state: TrainState) -> tuple[Params, tuple[Array, Array]]:
+        def differentiate(state: TrainState) -> tuple[Params, tuple[Array, Array], Any]:
             key_pixels, key_rays = jax.random.split(state.key)
             share = self.rows_per_step // self.num_devices
             first = 0 if self.axis is None else lax.axis_index(self.axis) * share
             ids = first + jnp.arange(share)
             batch = self.model.rows.sample(
                 *(self.model.inputs, key_pixels, state.step, ids, self.rows_per_step),
-                *(views, cameras, kind.region),
+                *(views, cameras, kind.region, state.memory.hardness),
             )
             key = jax.random.fold_in(key_rays, state.step)
             return self._gradients(kind, state, batch, key, views)
@@ -195,38 +239,48 @@ class Stepper:
 
     def _gradients(
         self, kind: Kind, state: TrainState, batch: Batch, key: Array, views: Views
-    ) -> tuple[Params, tuple[Array, Array]]:
-        """Mean gradient, loss and error over this device's rows, pass by pass."""
+    ) -> tuple[Params, tuple[Array, Array], tuple[Array, Array] | None]:
+        """Mean gradient, loss and error over this device's rows, pass by pass.
+
+        Where the hardness of pixels is kept, also which these were, and each one's error.
+        """
         model = self.model.part(kind.part) if kind.part else self.model
 
-        def loss_fn(trainable: Params, part: Batch) -> tuple[Array, Array]:
+        def loss_fn(trainable: Params, part: Batch) -> tuple[Array, tuple[Array, Any]]:
             keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(part.ids)
             if kind.networks:
                 trainable = _stop_gradients(trainable, kind.networks)
             params = params_lib.merge(trainable, state.frozen)
-            predictions = model.predict(params, part.inputs, keys=keys)
+            predictions = model.guided(params, part.inputs, state.memory.guide, keys=keys)
             picture = list(predictions.values())[-1]
             loss = self.loss(predictions, part)
             if kind.empties:
                 loss = loss + self.emptiness(predictions, part, views)
-            return loss, jnp.mean(jnp.square(picture.rgb - part.target))
+            seen = None
+            if state.memory.hardness is not None:
+                seen = part.pixels, jnp.mean(jnp.abs(picture.rgb - part.target), axis=-1)
+            return loss, (jnp.mean(jnp.square(picture.rgb - part.target)), seen)
 
         def one_pass(part: Batch):
-            (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.trainable, part)
-            return grads, (loss, mse)
+            differentiate = jax.value_and_grad(loss_fn, has_aux=True)
+            (loss, (mse, seen)), grads = differentiate(state.trainable, part)
+            return (grads, (loss, mse)), seen
 
         num_rows = batch.ids.shape[0]
         num_passes = num_rows // min(num_rows, self.rows_per_pass)
         if num_passes == 1:
-            return one_pass(batch)
+            (grads, means), seen = one_pass(batch)
+            return grads, means, seen
         parts = jax.tree.map(lambda x: x.reshape(num_passes, -1, *x.shape[1:]), batch)
         zeros = jax.tree.map(jnp.zeros_like, (state.trainable, (jnp.float32(0), jnp.float32(0))))
 
         def accumulate(total, part: Batch):
-            return jax.tree.map(jnp.add, total, one_pass(part)), None
+            means, seen = one_pass(part)
+            return jax.tree.map(jnp.add, total, means), seen
 
-        total, _ = lax.scan(accumulate, zeros, parts)
-        return jax.tree.map(lambda x: x / num_passes, total)
+        total, seen = lax.scan(accumulate, zeros, parts)
+        grads, means = jax.tree.map(lambda x: x / num_passes, total)
+        return grads, means, jax.tree.map(lambda x: x.reshape(num_rows), seen)
 
 
 def _trains(kinds: tuple[Kind, ...], drawn: Int[Array, ""], trainable: Params) -> dict[str, Array]:

@@ -41,7 +41,7 @@ def _blocks(lines):
 
 
 @pytest.mark.parametrize(
-    "name", ["base.py", "split.py:density/sear_steak", "image2d.py", "demo.py"]
+    "name", ["base.py", "split.py:density/sear_steak", "image2d.py", "demo.py", "fast.py"]
 )
 def test_every_field_is_there_with_its_comment_in_100_columns(show, name):
     lines = show(_CONFIGS / name)

@@ -66,10 +66,10 @@ def chunk_analysis() -> Callable[..., trial.Compiled]:
     def analyse(nerf: Nerf, rays: int) -> trial.Compiled:
         devices = Devices(jax.devices()[:1])
         _, cameras = trial.random_views(1, rays, 1)
-        params = devices.replicate(nerf.init(jax.random.key(0)))
+        renderer = ViewRenderer(nerf, devices, rays)
+        placed = renderer.params(nerf.init(jax.random.key(0)))
         where = devices.replicate((cameras, np.int32(0), np.float32(0)))
-        chunk = ViewRenderer(nerf, devices, rays)._chunk
-        lowered = chunk.lower(params, *where, np.zeros((1, rays), np.int32))
+        lowered = renderer._chunk.lower(placed, *where, np.zeros((1, rays), np.int32))
         return trial.analysis(lowered, lowered.compile())
 
     return analyse

@@ -241,3 +241,57 @@ def test_bench_split_weighs_the_kinds_of_both_phases(bench, setting):
         mean = sum(share * row["kinds"][kind] for kind, share in row["shares"].items())
         assert row["ratio"] == pytest.approx(mean / row["inv_seconds"], rel=1e-3)
         assert 1.0 < row["flops_ratio"] < 2.0
+
+
+_LEVELS = "--fast=model.levels=(4,4,4,6,5,4)"
+_GRID = (_LEVELS, "--fast=model.guide=(4,4,4)", "--fast=model.samples=4")
+
+
+def test_bench_fast_compares_both_models_and_goes_on(bench, tiny_capture):
+    flags = [f"--capture={tiny_capture()}", "--factor=2", "--freeze_frame=2", "--frames=2"]
+    flags += [f"--inv=model.{field}" for field in ("width=8", "depth=4", "position_octaves=2")]
+    flags += ["--inv=model.coarse_samples=4", "--inv=model.fine_samples=4"]
+    flags += [f"--{model}=train.rows_per_step=32" for model in ("inv", "fast")]
+    flags += ["--inv=train.warmup_steps=2", "--fast=train.warmup_steps=2", *_GRID]
+    flags += ["--fast=train.first_steps=3", "--inv_steps=2,4", "--fast_steps=3", "--seeds=0"]
+    found = bench("bench_fast", *flags)
+    assert [(row["model"], row["steps"]) for row in found["fast"]] == [
+        *(("inv", 2), ("fast", 3), ("inv", 4))
+    ]
+    for row in found["fast"]:
+        assert row["frames"] == 2
+        assert 0 < row["steps_seconds"] <= row["frame_seconds"]
+        assert row["warmup_steps"] == (2 if row["model"] == "inv" else 3)
+    assert [row["inv_steps"] for row in found["fast_ratio"]] == [2, 4]
+    for row in found["fast_ratio"]:
+        assert row["is_reached"] == ("ratio" in row) == (row["gain"] >= 0)
+    assert bench("bench_fast", *flags) == found  # nothing is trained again
+
+
+def test_bench_fast_times_the_parts_of_a_step(bench, tiny_capture):
+    flags = [f"--capture={tiny_capture()}", "--factor=2", "--rounds=2", "--seconds=0.01"]
+    found = bench("bench_fast", "--floor", *flags, "--fast=train.rows_per_step=32", *_GRID)
+    *parts, closing = found["fast_floor"]
+    assert [row["part"] for row in parts] == [
+        *("step", "draw", "forward", "gather_finest", "scatter_finest", "gather", "scatter"),
+        *("adam", "roughness", "guide"),
+    ]
+    for row in parts:
+        assert 0 < row["seconds_min"] <= row["seconds"] <= row["seconds_max"]
+    named = ("gather_seconds", "scatter_seconds", "multiply_seconds")
+    assert sum(closing[name] for name in named) == pytest.approx(closing["floor_seconds"], rel=1e-3)
+
+
+def test_bench_fast_counts_a_step_for_a_gpu(bench):
+    """4.5 k multiply-adds and 12.5 kB a ray with four levels; two more across many pictures."""
+    (row,) = bench("bench_fast", "--gpu")["fast_gpu"]
+    assert len(row["levels"]) == 6
+    assert row["levels"][-1] == [1284, 963, 3]
+    assert row["multiply_adds_a_ray"] == 12 * 6 * 64 + 10 * 32 + 32 * 32 + 32 * 3
+    assert row["gathered_bytes"] == 65_536 * 4 * (12 * 6 * 64 + 48)
+
+
+def test_bench_fast_measures_the_step_of_a_gpu_where_asked(bench):
+    small = ("--pixels=2,12,16", "--rays=32", "--rounds=1", "--seconds=0.01", *_GRID)
+    found = bench("bench_fast", "--gpu", "--measure", *small)["fast_gpu"]
+    assert [found[0]["part"], found[1]["part"], found[-1]["part"]] == ["counts", "step", "floor"]

@@ -72,6 +72,41 @@ def test_a_frame_before_the_first_phase_belongs_to_none():
         _incremental(first_frame=5, freeze_frame=7).phase(4)
 
 
+def _steps(plan: plan_lib.Plan, frames) -> list[tuple[str, int]]:
+    return [(plan.phase(frame).name, plan.phase(frame).steps) for frame in frames]
+
+
+def test_the_first_frame_of_all_may_have_steps_of_its_own():
+    plan = _incremental(first_steps=70)
+    warmup, transfer = ("warmup", 30), ("transfer", 20)
+    assert _steps(plan, range(1, 6)) == [("warmup", 70), warmup, warmup, transfer, transfer]
+    assert plan.phase(1).roles == plan.phase(2).roles == ROLES.all
+    assert plan.phase(1).start == plan_lib.PREVIOUS
+
+
+def test_a_freeze_right_behind_the_first_frame_leaves_no_other_warm_up():
+    plan = _incremental(first_frame=10, freeze_frame=11, first_steps=70)
+    assert _steps(plan, (10, 11, 12)) == [("warmup", 70), ("transfer", 20), ("transfer", 20)]
+    assert len(plan.phases) == 2
+
+
+def test_first_steps_without_a_freeze_and_without_a_warm_up():
+    never = _incremental(freeze_frame=0, first_steps=70)
+    assert _steps(never, (1, 2, 9)) == [("warmup", 70), ("warmup", 30), ("warmup", 30)]
+    at_once = _incremental(freeze_frame=1, first_steps=70)
+    assert _steps(at_once, (1, 2)) == [("transfer", 20)] * 2
+
+
+@pytest.mark.parametrize("first_steps", [0, 30])
+def test_first_steps_like_the_others_are_no_phase(first_steps):
+    assert _incremental(first_steps=first_steps) == _incremental()
+
+
+def test_a_baseline_of_equal_steps_counts_those_of_the_first_frame():
+    spent = plan_lib.equal_steps(ROLES, _incremental(first_steps=70))
+    assert [spent.phase(frame).steps for frame in range(1, 6)] == [70, 100, 130, 150, 170]
+
+
 @pytest.mark.parametrize("steps", [0, -3])
 def test_a_phase_without_steps_is_a_mistake_of_the_user(steps):
     with pytest.raises(InvError, match=rf"'transfer' has {steps} steps"):

@@ -68,6 +68,17 @@ def test_exponential_is_optaxs_to_the_bit(step):
     np.testing.assert_allclose(constant(jnp.int32(step), jnp.int32(7), 3), RATE, rtol=1e-6)
 
 
+@pytest.mark.parametrize("total", [2, 20, 301])
+@pytest.mark.parametrize("decay", [0.2, 1.0])
+def test_geometric_goes_from_the_rate_to_its_part_in_even_factors(total, decay):
+    rates = [rate_of("geometric", step, total, 1, decay_rate=decay) for step in range(total)]
+    np.testing.assert_allclose(rates, np.geomspace(RATE, RATE * decay, total), rtol=1e-5)
+
+
+def test_geometric_begins_at_the_rate_also_in_a_segment_of_one_step():
+    assert rate_of("geometric", 0, 1, 1, decay_rate=0.2) == pytest.approx(RATE)
+
+
 @pytest.mark.parametrize("total", [10, 33, 1000])
 def test_one_cycle_is_optaxs(total):
     expected = optax.cosine_onecycle_schedule(total, RATE)
@@ -103,9 +114,13 @@ def test_segments_of_any_length_share_a_program():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "linear"}, "schedules are exponential, constant, cosine, step, onecycle"),
+        (
+            {"name": "linear"},
+            "schedules are exponential, geometric, constant, cosine, step, onecycle",
+        ),
         ({"name": "cosine", "warmup": 1.0}, "train.lr_warmup=1.0"),
         ({"name": "exponential", "warmup": 0.2}, "has no warm-up"),
+        ({"name": "geometric", "warmup": 0.2}, "has no warm-up"),
         ({"name": "step", "milestones": (0,)}, "train.lr_milestones"),
     ],
 )

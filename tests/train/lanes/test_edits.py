@@ -13,6 +13,7 @@ from inv_jax.train import lanes, resume
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import SCRATCH, Phase
 from inv_jax.train.segment import SegmentInTraining
+from inv_jax.train.step import Memory
 
 
 def _all_free(params):
@@ -46,6 +47,7 @@ def _edited(config, clip_size, at_once: int, edits) -> list[dict]:
             phase=phase,
             optimizer=stepper.optimizer,
             key=jax.random.key(number),
+            memory=Memory(),
         )
         views = made.place(frame.replace(index=np.int32(number)))
         prepared = Prepared(Segment(alone, alone, alone), views, lambda _: frame.images[0], 0.0)

@@ -1,0 +1,156 @@
+"""A tiny capture, the settings of a tiny fast field for it, and ways to train: here, or by command.
+
+The scene is a plane with smooth waves that move, 4 cameras in a square, 5 frames of 16x24.
+"""
+
+import pathlib
+from collections.abc import Callable
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from PIL import Image
+
+from configs import fast
+from inv_jax import cli, settings
+from inv_jax.assembly import build
+from inv_jax.checkpoint import FrameStore
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_HEIGHT, _WIDTH, _NUM_CAMS, _NUM_FRAMES = 16, 24, 4, 5
+
+# 5 samples on two levels; frames of 12, 8, 6 and 6 steps. Box and space follow from the capture.
+_TINY = {
+    "data.num_frames": 4,
+    "model.levels": (5, 4, 3, 9, 7, 4),
+    "model.guide": (6, 5, 5),
+    "model.features": 4,
+    "model.samples": 5,
+    "model.probes": 8,
+    "model.guide_every": 4,
+    "model.width": 8,
+    "model.depth": 1,
+    "train.first_steps": 12,
+    "train.warmup_steps": 8,
+    "train.steps": 6,
+    "train.freeze_frame": 3,
+    "train.rows_per_step": 32,
+    "train.dispatch_seconds": 0.1,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_cache(tmp_path_factory) -> str:
+    """Runs of one config share their compiled programs."""
+    if not jax.config.jax_compilation_cache_dir:
+        folder = tmp_path_factory.mktemp("compiled")
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        compilation_cache.reset_cache()  # it decides once whether it is used
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return jax.config.jax_compilation_cache_dir
+
+
+@pytest.fixture(scope="session")
+def capture(tmp_path_factory) -> pathlib.Path:
+    """A META capture."""
+    path = tmp_path_factory.mktemp("capture")
+    (path / "frames_2").mkdir()
+    rows = np.zeros((_NUM_CAMS, 17))
+    y, x = np.mgrid[:_HEIGHT, :_WIDTH]
+    for cam, row in enumerate(rows):
+        right, down = cam % 2, cam // 2
+        # Columns: down, right, backwards, center, (H, W, focal) at factor 1.
+        row[:15] = np.ravel(
+            [
+                [0, 1, 0, 0.3 * right, 2 * _HEIGHT],
+                [-1, 0, 0, -0.3 * down, 2 * _WIDTH],
+                [0, 0, 1, 0, 2 * _WIDTH],
+            ]
+        )
+        row[15:] = 3.0, 20.0  # nearest and farthest depth
+        for frame in range(1, _NUM_FRAMES + 1):
+            # At a depth of 4.8 a camera sees it moved by 1.5 pixels.
+            across = 0.25 * (x + 1.5 * right) + 0.2 * frame
+            along = 0.3 * (y + 1.5 * down) + 0.15 * frame
+            waves = [np.sin(across), np.cos(along), np.sin(across + along)]
+            image = np.uint8(255 * (0.5 + 0.4 * np.stack(waves, axis=-1)))
+            Image.fromarray(image).save(path / "frames_2" / f"frame{frame:04d}cam{cam:02d}.png")
+    np.save(path / "poses_bounds.npy", rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def config(capture) -> Callable[..., ml_collections.ConfigDict]:
+    """The config of a tiny run; `changes` are fields by dotted name."""
+
+    def make(changes: dict | None = None) -> ml_collections.ConfigDict:
+        fields = {"data.path": str(capture), **_TINY, **(changes or {})}
+        return settings.changed(fast.get_config(), fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train(config) -> Callable[..., FrameStore]:
+    """Trains in this process, on all simulated devices; what is stored, to look at."""
+
+    def run(
+        workdir: pathlib.Path, changes: dict | None = None, should_stop=lambda: False
+    ) -> FrameStore:
+        trainer, close = build.trainer(config(changes), workdir, should_stop)
+        try:
+            trainer.train()
+        finally:
+            close()
+        return FrameStore(workdir)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def arguments(capture) -> Callable[..., list[str]]:
+    """What follows `inv-jax train`, or `doctor`, for a tiny run."""
+
+    def make(changes: dict | None = None) -> list[str]:
+        fields = {"data.path": capture, **_TINY, **(changes or {})}
+        return [
+            f"--config={_ROOT / 'configs' / 'fast.py'}",
+            *(f"--config.{name}={value}" for name, value in fields.items()),
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., int]:
+    """`run("eval", ...)`: a command in this process; its exit status."""
+
+    def start(command: str, *flags: str) -> int:
+        return cli.main(["inv-jax", command, *map(str, flags)])
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def straight(train, tmp_path_factory) -> pathlib.Path:
+    """A run of 32 steps that nothing interrupts; to look at only."""
+    workdir = tmp_path_factory.mktemp("straight")
+    train(workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def enough() -> dict:
+    """Steps enough to see something."""
+    return {"train.first_steps": 300, "train.warmup_steps": 60, "train.steps": 40}
+
+
+@pytest.fixture(scope="session")
+def learned(run, arguments, enough, tmp_path_factory) -> pathlib.Path:
+    """A run of so many steps, by its command; to look at only."""
+    workdir = tmp_path_factory.mktemp("learned") / "run"
+    assert run("train", *arguments(enough), f"--workdir={workdir}") == 0
+    return workdir
