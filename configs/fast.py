@@ -1,7 +1,8 @@
-"""The fast field: a frame in a fraction of a second, in pictures that one can watch.
+r"""The fast field: a frame in a fraction of a second, in pictures that one can watch.
 
     inv-jax train --config=configs/fast.py --config.data.path=CAPTURE --workdir=runs/mine
-    inv-jax train --config=configs/fast.py --config.data.path=CAPTURE --config.fast.budget=realtime
+    inv-jax train --config=configs/fast.py --config.data.path=CAPTURE --workdir=runs/live \
+        --config.fast.budget=realtime
 
 What a frame owns are features on grids, what all share is a tiny network of color, frozen behind
 the first three frames. Levels, rays and steps follow from the capture and `fast.budget`:
@@ -12,7 +13,8 @@ the first three frames. Levels, rays and steps follow from the capture and `fast
 
 `inv-jax doctor` says what they will be. Scenes:
 
-    demo        no data wanted: 12 frames of 192x144 of the procedural capture, rendered first
+    demo        no data wanted: 12 frames of 192x144 of the procedural capture, rendered first; 31.8
+                dB on the last frame
 """
 
 import ml_collections

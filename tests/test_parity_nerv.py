@@ -112,7 +112,9 @@ def test_metrics_equal_the_original(parity: pathlib.Path):
 class _InOrder(ViewRows):
     """The original's order: frame after frame, and colors that are no bytes."""
 
-    def sample(self, inputs, key, step, ids, rows_per_step, views, cameras, region="all") -> Batch:
+    def sample(
+        self, inputs, key, step, ids, rows_per_step, views, cameras, region="all", hardness=None
+    ) -> Batch:
         which = (step + ids) % views.shape[0]
         return Batch(inputs=views.times[which], target=views.images[which], ids=ids)
 
@@ -157,7 +159,7 @@ def test_twelve_steps_equal_the_original(parity: pathlib.Path):
     # The gradient of the first step.
     (kind,) = PLAIN.kinds
     first = Batch(views.times[:1], views.images[:1], jnp.arange(1))
-    grads, _ = jax.jit(lambda batch: stepper._gradients(kind, state, batch, state.key, views))(
+    grads, *_ = jax.jit(lambda batch: stepper._gradients(kind, state, batch, state.key, views))(
         first
     )
     ours = convert_nerv.export_state_dict(grads, model)

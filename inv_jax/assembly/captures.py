@@ -124,6 +124,8 @@ def completed(config: Config, model: Model, workdir: pathlib.Path, devices: Devi
         if config.train.epochs:
             steps = config.train.epochs * max(1, rows // config.train.rows_per_step)
             config.train.update(steps=steps, warmup_steps=steps)
+            if "first_steps" in config.train:
+                config.train.first_steps = steps
         config.render.fps = config.render.fps or fps or _FPS
     return config
 
@@ -171,17 +173,11 @@ def for_training(
     c = config.data
     if c.layout != sizing.PROCEDURAL:
         return _checked(config, model, of(config, workdir))
-    p = c.procedural
-    if c.pixel_center != 0.0:
-        raise InvError(
-            f"data.pixel_center={c.pixel_center}: the procedural capture has its pixel centers at "
-            "whole numbers; leave it at 0.0"
-        )
     folder = folder_of(config, workdir)
     if records.is_packed(folder):
         return _checked(config, model, of(config, workdir))
-    capture_lib.check_holdout(tuple(c.holdout), tuple(f"cam{i:02d}" for i in range(p.num_cams)))
-
+    _check_procedural(config)
+    p = c.procedural
     for count in (1, c.num_frames or p.num_frames):
         _render(config, workdir, devices, should_stop, count)
         opened = of(config, workdir, count)
@@ -189,7 +185,7 @@ def for_training(
     return opened
 
 
-def planned_rig(
+def first_rig(
     config: Config, workdir: pathlib.Path, devices: Devices, should_stop: Callable[[], bool]
 ) -> Rig:
     """The cameras of a capture that is going to be trained on; of the procedural one a frame is
@@ -199,12 +195,28 @@ def planned_rig(
       InvError: If it cannot be opened.
       Stopped: If asked to while it is rendered.
     """
-    if config.data.layout == sizing.PROCEDURAL and not records.is_packed(
-        folder_of(config, workdir)
-    ):
+    is_packed = records.is_packed(folder_of(config, workdir))
+    if config.data.layout == sizing.PROCEDURAL and not is_packed:
+        _check_procedural(config)
         _render(config, workdir, devices, should_stop, 1)
         return of(config, workdir, 1)
     return of(config, workdir)
+
+
+def _check_procedural(config: Config) -> None:
+    """Refuses settings that the procedural capture cannot have, before it is rendered.
+
+    Raises:
+      InvError: Naming them.
+    """
+    c = config.data
+    if c.pixel_center != 0.0:
+        raise InvError(
+            f"data.pixel_center={c.pixel_center}: the procedural capture has its pixel centers at "
+            "whole numbers; leave it at 0.0"
+        )
+    names = tuple(f"cam{i:02d}" for i in range(c.procedural.num_cams))
+    capture_lib.check_holdout(tuple(c.holdout), names)
 
 
 def _render(

@@ -13,14 +13,24 @@ from inv_jax.assembly import sizing
 from inv_jax.data.rig import Rig
 from inv_jax.geometry import boxes
 from inv_jax.models import grid_sizes, registry
+from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
 
 Config = ml_collections.ConfigDict
 
-_UNSEEN = boxes.Box(boxes.PROJECTIVE, (-1.0, -1.0, 1.0), (1.0, 1.0, 2.0), center=1.0)
+_WARMUP_FRAMES = 3
+_UNSEEN = {  # in place of the box of a capture that is not there yet
+    boxes.PROJECTIVE: boxes.Box(boxes.PROJECTIVE, (-1.0, -1.0, 1.0), (1.0, 1.0, 2.0), center=1.0),
+    boxes.AXES: boxes.Box(boxes.AXES, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), near=1.0, far=2.0),
+}
 
 
-def fitted(config: Config, old: dict[str, Any] | None, rig: Callable[[], Rig | None]) -> Config:
+def fitted(
+    config: Config,
+    old: dict[str, Any] | None,
+    rig: Callable[[], Rig | None],
+    devices: Devices,
+) -> Config:
     """The config with what its model wants to know of the capture; as given if it wants nothing.
 
     Args:
@@ -28,6 +38,7 @@ def fitted(config: Config, old: dict[str, Any] | None, rig: Callable[[], Rig | N
       old: The record of the workdir, if it has one: what was found then stays.
       rig: Opens the capture; asked only if it is needed. None if it is not there yet: then it is
         taken for what it is planned to be, see `unopened`.
+      devices: That share the rows of a step.
 
     Raises:
       InvError: If the capture cannot be opened, or the model cannot show it.
@@ -37,15 +48,20 @@ def fitted(config: Config, old: dict[str, Any] | None, rig: Callable[[], Rig | N
     fields = _unset(config)
     if not fields:
         return config
-    known = {}
+    grid_sizes.check(config.fast.budget)
+    known: dict[str, Any] = {}
     if old is not None:
         stored = old["config"]
-        known = {f: v for f in fields if (v := _get(stored, f)) not in (None, "", 0, (), [])}
+        known = {f: v for f in fields if (v := _get(stored, f)) not in (None, "", 0, ())}
     if known.keys() != set(fields):
         opened = rig()
         if opened is None:
             return unopened(config)
-        known = _FITS[config.model.name](config, opened) | known
+        # By the main process: others might find numbers that differ in their last digits.
+        found = devices.from_main(lambda: _FITS[config.model.name](config, opened))
+        rows = found["train.rows_per_step"]
+        found["train.rows_per_step"] = max(rows - rows % devices.count, devices.count)
+        known = found | known
     made = config.copy_and_resolve_references()
     with made.unlocked():
         for field in fields:
@@ -60,7 +76,8 @@ def unopened(config: Config) -> Config:
     if config.model.name not in _FITS or not _unset(config):
         return config
     views, height, width = sizing.planned_segment(config)
-    found = _sizes(config, boxes.PROJECTIVE, height, width, views) | _box(_UNSEEN)
+    kind = config.model.space if config.model.space in _UNSEEN else boxes.PROJECTIVE
+    found = _sizes(config, kind, height, width, views) | _box(_UNSEEN[kind])
     made = config.copy_and_resolve_references()
     with made.unlocked():
         for field in _unset(config):
@@ -70,7 +87,11 @@ def unopened(config: Config) -> Config:
 
 
 def _unset(config: Config) -> list[str]:
-    return [field for field in _FIELDS if _get(config, field) in ("", 0, ())]
+    return [
+        field
+        for field in _FIELDS
+        if _get(config, field) in (("", 0, ()) if field != "train.freeze_frame" else (-1,))
+    ]
 
 
 def _get(config: Any, field: str) -> Any:
@@ -84,6 +105,7 @@ _FIELDS = (
     "model.box",
     "model.levels",
     "model.guide",
+    "train.freeze_frame",
     "train.rows_per_step",
     "train.steps",
     "train.warmup_steps",
@@ -101,7 +123,15 @@ def _fit_grid(config: Config, rig: Rig) -> dict[str, Any]:
     if config.data.ndc:
         raise InvError("model.name='grid' has a box of its own; set data.ndc=False")
     cameras = rig.cameras.take(cams)
-    box = boxes.fit(cameras, rig.bounds[cams], config.model.space)
+    if config.model.box:
+        if not config.model.space:
+            raise InvError(
+                f"model.box={tuple(config.model.box)} says nothing without model.space; choose one "
+                f"of {', '.join(boxes.KINDS)}"
+            )
+        box = boxes.Box.of(config.model.space, config.model.box)
+    else:
+        box = boxes.fit(cameras, rig.bounds[cams], config.model.space)
     return _sizes(config, box.kind, cameras.height, cameras.width, len(cams)) | _box(box)
 
 
@@ -110,6 +140,7 @@ def _sizes(config: Config, kind: str, height: int, width: int, num_cams: int) ->
     return {
         "model.levels": tuple(n for level in sizes.levels for n in level),
         "model.guide": sizes.guide,
+        "train.freeze_frame": config.data.first_frame + _WARMUP_FRAMES * config.data.frame_step,
         "train.rows_per_step": min(sizes.rows_per_step, num_cams * height * width),
         "train.steps": sizes.steps,
         "train.warmup_steps": sizes.warmup_steps,
@@ -118,7 +149,7 @@ def _sizes(config: Config, kind: str, height: int, width: int, num_cams: int) ->
 
 
 def _box(box: boxes.Box) -> dict[str, Any]:
-    # Seven digits: what two machines find is the same number.
+    # Six digits: people read them in config.json.
     return {"model.space": box.kind, "model.box": tuple(float(f"{x:.6g}") for x in box.numbers)}
 
 

@@ -171,6 +171,12 @@ def hard_rows(config: Config) -> HardRows | None:
     c = config.train
     if not c.get("hard_share", 0.0):
         return None
+    if c.epochs:
+        raise InvError(
+            f"train.epochs={c.epochs} counts passes over all pixels, and train.hard_share="
+            f"{c.hard_share} meets some more often than others; set train.epochs=0 and "
+            "train.steps, or train.hard_share=0.0"
+        )
     return HardRows(share=c.hard_share, candidates=c.hard_candidates, change=c.hard_change)
 
 

@@ -44,6 +44,10 @@ _MOST = {  # of what a file may ask of the renderer; far above any use
     "expansion": 1 << 6,
     "grid": 1 << 10,
     "strides": 1 << 6,
+    "features": 1 << 10,
+    "samples": 1 << 12,
+    "probes": 1 << 12,
+    "guide": 1 << 8,
 }
 
 

@@ -106,6 +106,7 @@ def memory_need(
         ahead=1 if config.train.segment_frames else 0,  # where all frames are one, none follows
         itemsize=count_lib.itemsize(model.precision),
         has_regions=training.wants_masks,
+        has_hardness=config.train.get("hard_share", 0.0) > 0.0,
     )
 
 
@@ -167,7 +168,7 @@ def check_memory(
             *(
                 memory.Lever(f"model.{name}", config.model[name], "moments", power=2)
                 for name in ("width", "channels", "lower_width")
-                if name in config.model
+                if name in config.model and "levels" not in config.model  # nearly all is grids
             ),
         ],
         where=f"on each of {devices.describe()}",

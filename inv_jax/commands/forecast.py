@@ -61,7 +61,8 @@ class Forecast:
           InvError: If the config cannot be right. That the capture is not there is no mistake,
             unless all its pixels make a step.
         """
-        config = fitting.fitted(config, record.read(workdir), lambda: _opened(config, workdir))
+        old = record.read(workdir)
+        config = fitting.fitted(config, old, lambda: _opened(config, workdir), devices)
         self._model: Model = build.model(config)
         config = captures.completed(config, self._model, workdir, devices)
         self._config, self._devices, self._workdir = config, devices, workdir
@@ -136,7 +137,10 @@ class Forecast:
         ):
             if roles:
                 yield roles[0], f"{count.num_params(self._model, roles):,} params, {whose}"
-        yield from self._model.describe().items()
+        told = self._model.describe()
+        if self._missing:
+            told.pop("box", None)  # it is fitted to the cameras
+        yield from told.items()
         native = machine.is_native(self.precision, jax.local_devices()[0])
         yield "precision", self.precision + ("" if native else ", which the hardware lacks")
         step = self._step
@@ -268,7 +272,7 @@ class Forecast:
         views = sum(int(min(len(one.shown), most)) for one in self._segments)
         yield "pictures", f"about {words.size(stored.pictures)} a view, {views} views"
         clip = 3 * math.prod(self._size)  # of the longest segment, uint8
-        if clip >= capture.LARGE:
+        if clip >= capture.LARGE and any(len(one.frames) > 1 for one in self._segments):
             room = free_bytes(pathlib.Path(tempfile.gettempdir()))
             where = f"in a temporary file, {words.size(room)} are free for it (see $TMPDIR)"
             yield "clip", f"{words.size(clip)} {where}"

@@ -16,6 +16,7 @@ from inv_jax.types import InvError
 _WORKING = 5  # arrays of the largest size that a backward pass has beside what it kept
 _RENDERING = 2.2  # ... and rendering: the layer's input and output
 _COLOR_BYTES, _PLACE_BYTES = 3, 4  # of a pixel: its color; its place in an order
+_HARDNESS_BYTES = 2  # ... its last error, and its change
 _TOLERANCE = 1.25  # refused is what needs more than this times what there is: the count is rough
 
 
@@ -48,6 +49,7 @@ def of_training(
     ahead: int = 1,
     itemsize: int = 4,
     has_regions: bool = False,
+    has_hardness: bool = False,
 ) -> Memory:
     """What training needs on a device.
 
@@ -61,8 +63,9 @@ def of_training(
       ahead: Segments that lie beside each one in training: the next one, or none.
       itemsize: Bytes of a number in the network.
       has_regions: Whether pixels are sorted by what they show (`types.Regions`).
+      has_hardness: Whether it is known how hard each is, and by how much it changed.
     """
-    pixel_bytes = _COLOR_BYTES + _PLACE_BYTES * has_regions
+    pixel_bytes = _COLOR_BYTES + _PLACE_BYTES * has_regions + _HARDNESS_BYTES * has_hardness
     stacks = 1 + (frames > 1)  # a step of several works on a stack of copies
     trainable = frames * max(count.num_params(model, roles) for roles in phases)
     return Memory(

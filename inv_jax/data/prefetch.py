@@ -55,7 +55,8 @@ def segments_ahead(
 ) -> Iterator[Prepared]:
     """Prepares the given segments in order, ahead of the reader.
 
-    Only one segment's images are on the host at a time; on the devices are those that the reader
+    Only one segment's images are on the host at a time (and, where changes are wanted, those of the
+    frame before); on the devices are those that the reader
     keeps and those ahead of it.
 
     Args:

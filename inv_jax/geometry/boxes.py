@@ -93,6 +93,13 @@ class Box:
         box = cls(kind, values[0:3], values[3:6], *values[6:])
         if not all(a < b for a, b in zip(box.lower, box.upper, strict=True)):
             raise InvError(f"model.box={values}: its lower corner is not below its upper one")
+        if kind == PROJECTIVE and not box.center + box.lower[2] > 0.0:
+            raise InvError(
+                f"model.box={values}: its centre of projection, {box.center} behind the origin, is "
+                f"not in front of the nearest depth, {box.lower[2]}"
+            )
+        if kind == AXES and not 0.0 <= box.near < box.far:
+            raise InvError(f"model.box={values}: want distances from {box.near} on, rising")
         return box
 
     @property

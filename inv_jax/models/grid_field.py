@@ -18,7 +18,6 @@ Where the samples of a ray lie says a guide, a coarse grid of densities made fro
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +90,11 @@ class GridField(Model):
             raise InvError(
                 f"model.levels={self.levels}; want one or more, each with 2 nodes a side at least"
             )
+        if min(self.guide_shape) < 1 or self.guide_every < 1:
+            raise InvError(
+                f"model.guide={self.guide_shape}, model.guide_every={self.guide_every}; want 1 or "
+                "more, each"
+            )
         if not 0.0 < self.even <= 1.0:
             raise InvError(f"model.even={self.even}; want above 0, 1.0 at most")
 
@@ -149,7 +153,7 @@ class GridField(Model):
         rgb = self._color(params[NETWORK][params_lib.COLOR], seen, rays.viewdirs)
         depth = jnp.sum(weights * rays.distance(middles), axis=-1)
         shown = Rendering(
-            rgb=rgb, acc=1.0 - rest[:, 0], depth=depth, disparity=1.0 / depth, weights=weights
+            rgb=rgb, acc=1.0 - rest[:, 0], depth=depth, disparity=None, weights=weights
         )
         return {NETWORK: jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), shown)}
 
@@ -184,6 +188,15 @@ class GridField(Model):
             if name != names[-1]:
                 hidden = linear.relu(hidden, self.precision)
         return jax.nn.sigmoid(features[:, :3] + linear.as_points(hidden, features.shape[:1], axis))
+
+    def check_views(self, cameras: Cameras, num_frames: int) -> None:
+        """See `Model.check_views`: nothing in it moves."""
+        del cameras
+        if num_frames != 1:
+            raise InvError(
+                f"train.segment_frames={num_frames}: model.name=grid is one frame of all cameras; "
+                "set train.segment_frames=1"
+            )
 
     def describe(self) -> dict[str, str]:
         """See `Model.describe`."""
@@ -260,8 +273,3 @@ def _init(model: GridField, key: PRNGKeyArray) -> Params:
         normal = jax.random.normal(jax.random.fold_in(key_color, i), (fan_in, fan_out))
         color[name] = {"kernel": normal * np.sqrt(gain / fan_in), "bias": jnp.zeros(fan_out)}
     return {NETWORK: {params_lib.STRUCTURE: structure, params_lib.COLOR: color}}
-
-
-def num_nodes(levels: Sequence[grids.Shape]) -> int:
-    """Nodes of all levels."""
-    return sum(int(np.prod(level)) for level in levels)

@@ -1,6 +1,7 @@
 """How large a fast field is and how long it trains, by its capture and a budget of time.
 
-Found on captures of 144x80 to 504x378 with 7 to 22 training cameras; BUILD_NOTES.md has the table.
+Tried on captures of 144x80 to 304x168 with 7 to 22 training cameras; the levels' shapes are those
+of BUILD_NOTES.md, "The fast field".
 """
 
 import dataclasses
@@ -58,8 +59,7 @@ def of(height: int, width: int, num_cams: int, kind: str, budget: str) -> Sizes:
     Raises:
       InvError: If there is no such budget.
     """
-    if budget not in BUDGETS:
-        raise InvError(f"fast.budget={budget!r}; choose one of {', '.join(BUDGETS)}")
+    check(budget)
     one = BUDGETS[budget]
     # Epochs take longer with more pixels; the root, since neighbours say much the same.
     growth = max(1.0, math.sqrt(num_cams * height * width / (7 * 144 * 80)))
@@ -72,6 +72,16 @@ def of(height: int, width: int, num_cams: int, kind: str, budget: str) -> Sizes:
         warmup_steps=warmup,
         first_steps=2 * warmup,
     )
+
+
+def check(budget: str) -> None:
+    """Refuses a budget that there is not.
+
+    Raises:
+      InvError: Naming the choices.
+    """
+    if budget not in BUDGETS:
+        raise InvError(f"fast.budget={budget!r}; choose one of {', '.join(BUDGETS)}")
 
 
 def levels(height: int, width: int, num_cams: int, kind: str) -> tuple[Shape, ...]:

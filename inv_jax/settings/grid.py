@@ -9,7 +9,7 @@ DEFAULTS: dict[str, Any] = {
     "data.ndc": False,  # the field has a box of its own
     "train.steps": 0,
     "train.warmup_steps": 0,
-    "train.freeze_frame": 4,
+    "train.freeze_frame": -1,  # behind the first three frames
     "train.rows_per_step": 0,
     "train.reset_optimizer": True,
     "train.learning_rate": 2e-2,
@@ -47,7 +47,7 @@ def settings() -> ConfigDict:
 def training() -> ConfigDict:
     """Fields of `train` beside those of every model."""
     train = ConfigDict()
-    train.first_steps = 0  # of the first frame of all
+    train.first_steps = 0  # of the first frame of all, which starts from nothing
     train.hard_share = 0.5  # part of a step's rays that go to pixels that were shown badly; 0: none
     train.hard_candidates = 6  # random pixels of which the worst is taken
     train.hard_change = 4.0  # error expected where a pixel changed, in that change

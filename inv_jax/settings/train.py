@@ -9,7 +9,8 @@ def settings() -> ConfigDict:
     train.segment_frames = 1  # frames that one set of params explains; 0: all of them, a clip
     train.steps = 10_000  # a frame, in Structure Transfer (i_weights)
     train.warmup_steps = 10_000  # a frame, in Warm-Up (i_weights_warmup)
-    train.freeze_frame = 120  # first frame with frozen color layers; 0: never (freeze_start_frame)
+    train.freeze_frame = 120  # first frame with frozen color layers; 0: never (freeze_start_frame);
+    # of the fast field -1: behind its first three frames
     train.epochs = 0  # passes over the rows of a segment; 0: steps and warmup_steps count
     train.scratch = False  # every frame from random params, train.steps each; the baseline
     train.equal_steps = False  # ... with as many steps as an incremental run had spent by then

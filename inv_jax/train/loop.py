@@ -135,7 +135,7 @@ class Trainer:
             masks=self._masks,
             rows_per_step=self._stepper.rows_per_step,
             ahead=self._lanes.num_frames,
-            wants_changes=self._stepper.hard is not None,
+            wants_changes=self._stepper.hard is not None and not self._plan.is_from_scratch,
         )
         with contextlib.closing(ahead):
             while (prepared := self._next(ahead, progress)) is not None:

@@ -120,6 +120,11 @@ class Plan:
         return any(phase.edits for phase in self.phases)
 
     @property
+    def is_from_scratch(self) -> bool:
+        """Whether no segment goes on from the one before."""
+        return all(phase.start == SCRATCH for phase in self.phases)
+
+    @property
     def wants_masks(self) -> bool:
         """Whether training has to know which pixels are dynamic."""
         return any(phase.mixture.wants_masks for phase in self.phases)
@@ -157,20 +162,20 @@ def incremental(
       steps: Steps of a Structure Transfer frame.
       keep_optimizer: Whether Adam's moments carry on from frame to frame.
       is_shaped: Whether the updates of Structure Transfer are shaped.
-      first_steps: Steps of the first frame, if it is one of Warm-Up; 0: as the others.
+      first_steps: Steps of the first frame of all, which starts from nothing; 0: as the others.
     """
     phases = []
     if freeze_frame == 0 or freeze_frame > first_frame:
         name = WARMUP if roles.shared else WHOLE
-        warmup = Phase(name, first_frame, warmup_steps, roles.all, PREVIOUS, keep_optimizer)
-        if first_steps and first_steps != warmup_steps:
-            phases.append(dataclasses.replace(warmup, steps=first_steps))
-            warmup = dataclasses.replace(warmup, first_frame=first_frame + 1)
-        if freeze_frame == 0 or freeze_frame > warmup.first_frame:
-            phases.append(warmup)
+        phases.append(Phase(name, first_frame, warmup_steps, roles.all, PREVIOUS, keep_optimizer))
     if freeze_frame != 0:
         start = max(first_frame, freeze_frame)
         phases.append(Phase(TRANSFER, start, steps, roles.own, PREVIOUS, keep_optimizer, is_shaped))
+    if first_steps and first_steps != phases[0].steps:
+        first, second = dataclasses.replace(phases[0], steps=first_steps), first_frame + 1
+        others = [dataclasses.replace(phases[0], first_frame=second), *phases[1:]]
+        is_over = len(others) > 1 and others[1].first_frame <= second
+        phases = [first, *(others[1:] if is_over else others)]
     return Plan(tuple(phases))
 
 

@@ -12,12 +12,14 @@ from inv_jax.data.rig import Rig
 from inv_jax.geometry import boxes
 from inv_jax.models import grid_sizes
 from inv_jax.settings.composed import flat, get
+from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, InvError
 
 HEIGHT, WIDTH = 16, 24
 FITTED = (
     *("model.space", "model.box", "model.levels", "model.guide"),
-    *("train.rows_per_step", "train.steps", "train.warmup_steps", "train.first_steps"),
+    *("train.freeze_frame", "train.rows_per_step"),
+    *("train.steps", "train.warmup_steps", "train.first_steps"),
 )
 
 
@@ -48,7 +50,7 @@ def make_rig(
 
 def fit(changes: dict | None = None, rig: Rig | None = None, old: dict | None = None):
     config = settings.changed(fast.get_config(), changes or {})
-    return fitting.fitted(config, old, lambda: make_rig() if rig is None else rig)
+    return fitting.fitted(config, old, lambda: make_rig() if rig is None else rig, Devices())
 
 
 def record_of(config) -> dict:
@@ -86,7 +88,7 @@ def test_what_is_unset_is_found_and_the_rest_is_as_it_was():
 def test_a_model_can_be_made_of_what_is_found_and_the_record_gives_it_back():
     found = fit()
     assert build.model(found).box.numbers == found.model.box
-    again = fitting.fitted(found, None, nobody)
+    again = fitting.fitted(found, None, nobody, Devices())
     assert dict(flat(again)) == dict(flat(found))
     assert record_of(found) == record_of(fit(old=record_of(found)))
 
@@ -102,15 +104,15 @@ def test_what_is_set_stays():
     assert {field: get(found, field) for field in chosen} == chosen
     assert found.train.warmup_steps == 300
     box = (-1.0, -1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 0.0, 0.0)
-    assert fit({"model.box": box}).model.box == box
+    assert fit({"model.space": "projective", "model.box": box}).model.box == box
 
 
 def test_the_capture_is_not_opened_where_all_is_set():
     found = fit()
-    assert fitting.fitted(found, None, nobody) is found
+    assert fitting.fitted(found, None, nobody, Devices()) is found
     for model in ("nerf", "image", "nerv", "split"):
         config = base.get_config(model)
-        assert fitting.fitted(config, None, nobody) is config
+        assert fitting.fitted(config, None, nobody, Devices()) is config
         assert fitting.unopened(config) is config
 
 
@@ -118,11 +120,11 @@ def test_what_a_workdir_was_found_to_want_is_taken_again():
     old = fit(rig=make_rig(bounds=(1.0, 4.0)))
     assert values_of(old) != values_of(fit())
     config = fast.get_config()
-    found = fitting.fitted(config, record_of(old), nobody)
+    found = fitting.fitted(config, record_of(old), nobody, Devices())
     assert values_of(found) == values_of(old)
     assert all(not isinstance(value, list) for value in values_of(found).values())
     changed = settings.changed(config, {"train.steps": 7})  # for `record` to refuse
-    assert fitting.fitted(changed, record_of(old), nobody).train.steps == 7
+    assert fitting.fitted(changed, record_of(old), nobody, Devices()).train.steps == 7
 
 
 def test_what_an_old_record_lacks_is_found():
@@ -164,6 +166,7 @@ def test_held_out_cameras_do_not_count():
         ({"model.space": "round"}, make_rig(), "model.space='round'; choose one of"),
         ({"model.space": "projective"}, make_rig(inwards=True), "look away"),
         ({"fast.budget": "slow"}, make_rig(), "fast.budget='slow'"),
+        ({"model.box": (0.0,) * 9}, make_rig(), "says nothing without model.space"),
     ],
 )
 def test_a_capture_or_a_setting_that_cannot_be_is_refused(changes, rig, said):
@@ -171,10 +174,24 @@ def test_a_capture_or_a_setting_that_cannot_be_is_refused(changes, rig, said):
         fit(changes, rig)
 
 
+def test_warm_up_is_three_frames_wherever_they_begin():
+    assert fit().train.freeze_frame == 4
+    found = fit({"data.first_frame": 10, "data.frame_step": 5})
+    assert found.train.freeze_frame == 25
+    assert fit({"train.freeze_frame": 0, "train.update_pull": 0.0}).train.freeze_frame == 0
+
+
+def test_a_box_that_is_given_is_not_fitted():
+    numbers = (-1.0, -1.0, 1.0, 1.0, 1.0, 9.0, 2.0, 0.0, 0.0)
+    found = fit({"model.space": "projective", "model.box": numbers}, make_rig(bounds=(0.0, 9.0)))
+    assert found.model.box == numbers
+    assert found.model.levels == fit().model.levels
+
+
 def test_without_a_capture_sizes_are_those_that_it_is_planned_to_have():
     config = fast.get_config("demo")
     found = fitting.unopened(config)
-    assert fitting.fitted(found, None, nobody) is found
+    assert fitting.fitted(found, None, nobody, Devices()) is found
     sizes = grid_sizes.of(144, 192, 11, boxes.PROJECTIVE, "second")
     assert found.model.levels == tuple(np.ravel(sizes.levels).tolist())
     assert found.train.first_steps == sizes.first_steps

@@ -111,7 +111,7 @@ def test_a_run_in_bfloat16_is_nearly_the_same(train, straight, tmp_path):
 def scene(config, tmp_path_factory) -> tuple[Stepper, Views, Cameras]:
     """A stepper of one device, and the training views of frame 2 with their changes."""
     made = config({"train.rows_per_step": 16})
-    made = fitting.fitted(made, None, lambda: captures.of(made, pathlib.Path()))
+    made = fitting.fitted(made, None, lambda: captures.of(made, pathlib.Path()), Devices())
     stepper = build.stepper(made, build.model(made), Devices(jax.devices()[:1]))
     stepper = dataclasses.replace(stepper, axis=None)
     capture = captures.of(made, pathlib.Path())

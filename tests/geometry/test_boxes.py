@@ -255,3 +255,16 @@ def test_a_box_comes_back_from_its_numbers(box):
 def test_numbers_of_no_box_are_refused(kind, numbers, said):
     with pytest.raises(InvError, match=said):
         Box.of(kind, numbers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "said"),
+    [
+        ("projective", (-1.0, -1.0, 2.0, 1.0, 1.0, 9.0, -2.0, 0.0, 0.0), "centre of projection"),
+        ("axes", (-1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 0.0, 3.0, 2.0), "rising"),
+        ("axes", (-1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 0.0, -3.0, 2.0), "rising"),
+    ],
+)
+def test_numbers_that_fold_nothing_are_refused(kind, numbers, said):
+    with pytest.raises(InvError, match=said):
+        Box.of(kind, numbers)

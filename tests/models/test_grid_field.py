@@ -120,7 +120,6 @@ def test_a_picture_is_a_loop_over_rays_and_samples():
         np.testing.assert_allclose(found.weights[n], weights, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(found.depth[n], depth, rtol=1e-5)
         np.testing.assert_allclose(found.acc[n], acc, rtol=1e-5)
-        np.testing.assert_allclose(found.disparity[n], 1 / depth, rtol=1e-5)
 
 
 def test_the_guide_is_the_density_at_its_cells_centers():

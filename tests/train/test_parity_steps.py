@@ -79,7 +79,9 @@ class _Given:
 class _AsGiven(RayRows):
     """Rays that are not drawn."""
 
-    def sample(self, inputs, key, step, ids, rows_per_step, views, cameras, region="all"):
+    def sample(
+        self, inputs, key, step, ids, rows_per_step, views, cameras, region="all", hardness=None
+    ):
         return views.batch
 
 

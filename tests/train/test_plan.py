@@ -94,7 +94,7 @@ def test_first_steps_without_a_freeze_and_without_a_warm_up():
     never = _incremental(freeze_frame=0, first_steps=70)
     assert _steps(never, (1, 2, 9)) == [("warmup", 70), ("warmup", 30), ("warmup", 30)]
     at_once = _incremental(freeze_frame=1, first_steps=70)
-    assert _steps(at_once, (1, 2)) == [("transfer", 20)] * 2
+    assert _steps(at_once, (1, 2, 3)) == [("transfer", 70), ("transfer", 20), ("transfer", 20)]
 
 
 @pytest.mark.parametrize("first_steps", [0, 30])
