@@ -37,7 +37,7 @@ from inv_jax.types import Cameras, InvError, Params, Places, Predictions, Render
 
 NETWORK = "field"
 DENSEST = 48.0  # scale of the density: one over it is a good length to become opaque in
-_SHIFT = -3.0  # a grid of zeros is nearly empty
+_SHIFT = -3.0  # a grid of zeros stops nine tenths of the light of a whole ray
 _SPREAD = 1e-2  # standard deviation of fresh grids
 _NODE_FLOPS = 30  # of a place on a level: its corners and weights, beside features
 
