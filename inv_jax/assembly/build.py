@@ -1,17 +1,15 @@
 """From a config to plain typed parts. Below this file nobody knows what a config is."""
 
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import ml_collections
 from absl import logging
 
 from inv_jax import params as params_lib
-from inv_jax.assembly import captures, fitting, keeping, plans, record, sizing
+from inv_jax.assembly import captures, donors, fitting, keeping, plans, record, sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec import make
 from inv_jax.data.capture import Capture
@@ -90,51 +88,13 @@ def initial_params(config: Config, net: Model, *, has_frames: bool) -> tuple[Par
             fresh, donor, net.roles, frame=c.init_frame, roles=c.init_roles
         )
     except InvError as error:
-        differing = _other_model(config, donor) if " has shape " in str(error) else ""
+        differing = donors.other_model(config, donor) if " has shape " in str(error) else ""
         raise InvError(f"{error}{differing}") from error
-    _check_space(config, net, donor)
+    donors.check_space(config, net, donor)
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.train.init_frame = frame
     return params, config.lock()
-
-
-def _check_space(config: Config, net: Model, donor: pathlib.Path) -> None:
-    """Refuses what segments own of a run whose field lies in another box.
-
-    Raises:
-      InvError: If it is taken.
-    """
-    there = record.read(donor)
-    if there is None or "box" not in config.model:
-        return
-    if not set(net.roles.own) & set(config.train.init_roles):
-        return
-    differing = record.differences(
-        *({name: model.get(name) for name in ("space", "box")} for model in _models(config, there)),
-        "model.",
-        free=(),
-    )
-    if differing:
-        raise InvError(
-            f"train.init_from={donor}: its grids lie elsewhere, they differ in "
-            f"{', '.join(differing)}; take its colors alone, train.init_roles=color, or set both "
-            "settings to its"
-        )
-
-
-def _models(config: Config, there: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of a stored run's model, and of this one's, as JSON has them."""
-    return there["config"]["model"], json.loads(json.dumps(config.model.to_dict()))
-
-
-def _other_model(config: Config, donor: pathlib.Path) -> str:
-    """In which settings of the model another run differs, as the end of a sentence."""
-    there = record.read(donor)
-    if there is None:
-        return ""
-    differing = record.differences(*_models(config, there), "model.", free=())
-    return f"; its settings differ in {', '.join(differing)}" if differing else ""
 
 
 def stepper(
