@@ -60,7 +60,7 @@ class Batch:
     target: Array  # (b, 3) or (b, H, W, 3), colors in [0, 1]
     ids: Array  # (b,) int32, place of each row in the whole step's batch, over all devices
     is_dynamic: Array | None = None  # (b,) bool, whether its pixel shows what moves; None: unknown
-    # (b,) int32, its place among all pixels of the segment's views; None: it is no pixel
+    # (b,) int32, its place among all pixels of the segment's views; None: nobody asks
     pixels: Array | None = None
 
 

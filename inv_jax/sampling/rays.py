@@ -74,7 +74,7 @@ class RayRows(Rows):
             target=colors.astype(jnp.float32) / 255.0,
             ids=ids,
             is_dynamic=is_dynamic,
-            pixels=pixels,
+            pixels=None if hardness is None else pixels,
         )
 
     def places(self, cameras: Cameras, cam: Array, time: Array, indices: Int[Array, "n"]) -> Places:

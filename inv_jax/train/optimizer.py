@@ -18,7 +18,6 @@ import optax
 from inv_jax import params as params_lib
 from inv_jax.types import InvError, Params
 
-_ENDLESS = 1e9  # a norm that nothing is clipped to
 SGD = "sgd"  # the gradient itself
 _SCALE_BY = "scale_by_"
 # These ask for the loss or a line search, or for arrays of one rank (`jax_numpy_rank_promotion`).
@@ -63,9 +62,7 @@ def make_optimizer(
       InvError: If there is no such optimizer, or a setting cannot be right.
     """
     _check(settings)
-    # No gradient is so long: it need not be measured. Neither has a state.
-    clip = optax.clip_by_global_norm(clip_norm) if clip_norm < _ENDLESS else optax.identity()
-    parts = [clip, _scale_by(name)(settings)]
+    parts = [optax.clip_by_global_norm(clip_norm), _scale_by(name)(settings)]
     if settings.get("weight_decay", 0.0):
         parts.append(optax.add_decayed_weights(settings["weight_decay"]))
     clipped = optax.chain(*parts)

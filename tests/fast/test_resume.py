@@ -80,7 +80,8 @@ def memory_within(workdir: pathlib.Path) -> list[str]:
 @pytest.mark.parametrize(
     ("dispatches", "where"),
     [
-        (5, "frame 1 after step 5"),  # of the first frame of all, between two guides
+        # of the first frame of all, between two guides
+        pytest.param(5, "frame 1 after step 5", marks=pytest.mark.slow),
         pytest.param(8, "frame 1 after step 8", marks=pytest.mark.slow),  # in front of a guide
         pytest.param(15, "frame 2 after step 3", marks=pytest.mark.slow),  # of Warm-Up, too
         (29, "frame 4 after step 3"),  # colors rest
@@ -100,7 +101,7 @@ def test_a_run_that_is_stopped_within_a_frame_goes_on_with_the_same_bits(
     ("dispatches", "done"),
     [
         pytest.param(12, [1], marks=pytest.mark.slow),
-        (20, [1, 2]),  # colors rest from here on
+        pytest.param(20, [1, 2], marks=pytest.mark.slow),  # colors rest from here on
         pytest.param(26, [1, 2, 3], marks=pytest.mark.slow),
     ],
 )

@@ -95,7 +95,9 @@ def test_a_clip_that_is_stopped_goes_on_with_the_same_bits(train, straight, tmp_
     assert_same_run(tmp_path, straight)
 
 
-@pytest.mark.parametrize("step", [1, 5, 6, 7])
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=pytest.mark.slow) for step in (1, 5, 7)] + [6]
+)
 def test_a_stop_beside_a_pruning_changes_nothing(train, pruned, tmp_path, step):
     """The second one is in front of step 6 (from 0): behind 5, at 6, behind it; and the first."""
     with pytest.raises(Stopped, match=f"after step {step} of 12"):
@@ -122,6 +124,7 @@ def test_a_run_is_pruned_that_another_one_has_trained(train, straight, tmp_path)
     assert np.count_nonzero(after) == before.size - gone.size
 
 
+@pytest.mark.slow
 def test_clips_of_a_run_are_stopped_between_and_go_on(train, tmp_path):
     changes = {"train.segment_frames": 4, "train.epochs": 3}
     train(tmp_path / "straight", changes)
@@ -202,7 +205,7 @@ def _finish(process: subprocess.Popen) -> None:
 @pytest.mark.parametrize(
     ("ending", "moment"),
     [
-        pytest.param(signal.SIGKILL, "partial/1000000100/*", marks=pytest.mark.in_ci),
+        (signal.SIGKILL, "partial/1000000100/*"),
         (signal.SIGKILL, "partial/1000000500/*"),
         (signal.SIGKILL, "partial/1000000700/*"),
         pytest.param(signal.SIGTERM, "partial/1000000100/*", marks=pytest.mark.in_ci),
