@@ -133,7 +133,7 @@ class Trial:
             means=Means.start(),
             total=jnp.int32(_STEPS),
             mix=_anywhere(mixture),
-            memory=stepper.memory(params, math.prod(frame.images.shape[-4:-1])),
+            memory=stepper.memory(math.prod(frame.images.shape[-4:-1])),
         )
         self._state = devices.replicate(state)
         start = time.perf_counter()

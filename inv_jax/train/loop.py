@@ -167,7 +167,7 @@ class Trainer:
             phase=phase,
             optimizer=self._stepper.optimizer,
             key=jax.random.fold_in(self._key, number),
-            memory=resume.carried(known, self._stepper.memory(params, prepared.num_pixels)),
+            memory=resume.carried(known, self._stepper.memory(prepared.num_pixels)),
         )
         if step:
             logging.info("%s goes on after step %d", prepared.segment.name, step)

@@ -74,7 +74,7 @@ class Refiner:
             step=jnp.int32(0),
             means=Means.start(),
             total=jnp.int32(steps),
-            memory=self._memory(params, 0),
+            memory=self._memory(0),
         )
         state, frame, cameras = self._devices.replicate((state, frame, cameras))
         for first in range(0, steps, _STEPS_AT_ONCE):

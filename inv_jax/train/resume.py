@@ -95,20 +95,7 @@ def find(
     journal.keep_only([number for frames in stored.values() for number in frames])
     rows = journal.frames()
     unseen = [s.number for s in segments[: len(done)] if not set(s.shown) <= rows]
-    for number in store.partial_frames():
-        is_next = number in frames[len(done) : len(done) + 1]
-        if number > (done or [0])[-1] and not is_next and plan.phase(number).start != SCRATCH:
-            store.drop_partial(number)  # what it went on from is to be trained again
-    left = sorted(set(store.partial_frames()) & set(frames[len(done) :]))
-    partials = {number: Partial(*store.partial(number)) for number in left}
-    by_number = {segment.number: segment for segment in segments}
-    for number, partial in partials.items():
-        length, segment = partial.metadata.get("num_frames", 1), by_number[number]
-        if length != len(segment.frames):
-            raise InvError(
-                f"{workdir} has a state within {length} frames from {number} on, and this would be "
-                f"{segment.name}; use another --workdir, or data.num_frames as before"
-            )
+    partials = _partials(store, segments, len(done), plan, workdir)
     if not done or len(done) == len(frames):
         return Standing(done, unseen, partials=partials)
     last = done[-1]
@@ -124,6 +111,37 @@ def find(
             )
         optimizer, memory = _apart(optimizer)
     return Standing(done, unseen, store.params(last), optimizer, memory, partials)
+
+
+def _partials(
+    store: FrameStore,
+    segments: Sequence[Segment],
+    num_done: int,
+    plan: Plan,
+    workdir: pathlib.Path,
+) -> dict[int, Partial]:
+    """The states within segments that are to go on, by number; others are dropped.
+
+    Raises:
+      InvError: If a segment was of another length.
+    """
+    left = {segment.number: segment for segment in segments[num_done:]}
+    last = segments[num_done - 1].number if num_done else 0
+    for number in store.partial_frames():
+        is_next = number in list(left)[:1]
+        if number > last and not is_next and plan.phase(number).start != SCRATCH:
+            store.drop_partial(number)  # what it went on from is to be trained again
+    found = {}
+    for number in sorted(left.keys() & set(store.partial_frames())):
+        partial, segment = Partial(*store.partial(number)), left[number]
+        length = partial.metadata.get("num_frames", 1)
+        if length != len(segment.frames):
+            raise InvError(
+                f"{workdir} has a state within {length} frames from {number} on, and this would be "
+                f"{segment.name}; use another --workdir, or data.num_frames as before"
+            )
+        found[number] = partial
+    return found
 
 
 def together(optimizer: optax.OptState, memory: Memory) -> Leaves:

@@ -6,6 +6,7 @@ from segment to segment is traced (images, keys, counters), so a phase compiles 
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -161,10 +162,14 @@ class Stepper:
             state = state.replace(memory=state.memory.replace(hardness=hardness))
         return lax.fori_loop(0, num_steps, lambda _, s: self.step(s, views, cameras), state)
 
-    def memory(self, params: Params, num_pixels: int) -> Memory:
+    @functools.cached_property
+    def _guide_shapes(self) -> Any:
+        """Traced once: a segment may have a fraction of a second."""
+        return jax.eval_shape(lambda key: self.model.guide(self.model.init(key)), jax.random.key(0))
+
+    def memory(self, num_pixels: int) -> Memory:
         """What the first step of all knows, of so many pixels: nothing, in arrays of the host."""
-        shapes = jax.eval_shape(self.model.guide, params)
-        guide = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        guide = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self._guide_shapes)
         return Memory(guide, None if self.hard is None else self.hard.fresh(num_pixels))
 
     def step(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:

@@ -133,7 +133,7 @@ def begin(stepper: Stepper, views: Views, steps: int = 12) -> TrainState:
         step=jnp.int32(0),
         means=Means.start(),
         total=jnp.int32(steps),
-        memory=stepper.memory(params, views.images.size // 3),
+        memory=stepper.memory(views.images.size // 3),
     )
 
 
@@ -199,13 +199,12 @@ def test_steps_in_one_dispatch_are_those_of_several(scene, states):
 
 def test_memory_is_carried_where_the_shapes_are_the_same(scene, states):
     stepper, views, _ = scene
-    params = states[0].params
-    fresh = stepper.memory(params, views.images.size // 3)
+    fresh = stepper.memory(views.images.size // 3)
     known = params_lib.flatten(states[6].memory.replace(guide=None))
     found = resume.carried(known, fresh)
     np.testing.assert_array_equal(found.hardness.errors, states[6].memory.hardness.errors)
     assert not np.any(found.guide)
-    other = stepper.memory(params, 7)
+    other = stepper.memory(7)
     for memory in (resume.carried(known, other), resume.carried({}, other)):
         np.testing.assert_array_equal(memory.hardness.errors, np.full(7, _UNKNOWN, np.uint8))
     assert resume.carried(known, Memory()) == Memory()
