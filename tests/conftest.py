@@ -21,6 +21,7 @@ install_import_hook(
     "beartype.beartype",
 )
 
+import filelock  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -68,6 +69,22 @@ def release_programs():
     """
     yield
     jax.clear_caches()
+    _drop_torn_entries()
+
+
+def _drop_torn_entries() -> None:
+    """Mends the cache of compiled programs after a test that killed a process while it wrote there.
+
+    An entry whose time of use was not written any more makes JAX fail at every later write
+    (findings/compile_cache_torn_entry.sh): from there on all tests would compile.
+    """
+    folder = pathlib.Path(jax.config.jax_compilation_cache_dir or "")
+    if not (folder / ".lockfile").exists():
+        return
+    with filelock.FileLock(folder / ".lockfile"):
+        for entry in folder.glob("*-cache"):
+            if not entry.with_name(f"{entry.name.removesuffix('-cache')}-atime").exists():
+                entry.unlink()
 
 
 @pytest.fixture
