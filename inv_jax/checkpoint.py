@@ -69,10 +69,11 @@ class FrameStore(StatesWithin):
         super().__init__(pathlib.Path(workdir), writable=writable)
         self._folder = pathlib.Path(workdir) / "frames"
         self._frames: Any = None
-        self._own = roles.own if roles else ()
+        self._own = (*roles.own, *roles.indices) if roles else ()
         self._lengths: dict[int, int] = {}  # of segments, in frames; those that are known
         if writable or self._folder.is_dir():
-            items = {*(roles.all if roles else ()), *_items_in(self._folder), _OPTIMIZER}
+            known = (*self._own, *roles.shared) if roles else ()
+            items = {*known, *_items_in(self._folder), _OPTIMIZER}
             self._frames = orbax_items.manager(
                 self._folder, tuple(sorted(items)), None, create=writable
             )

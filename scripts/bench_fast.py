@@ -4,6 +4,7 @@ r"""Seconds a frame that INV and the fast field need for the same held-out quali
     python scripts/bench_fast.py --capture=procedural --frames=5
     python scripts/bench_fast.py --floor            # where the time of a fast step goes
     python scripts/bench_fast.py --gpu              # a step at full size; measured on a GPU only
+    python scripts/bench_fast.py --volumes=60,120,240  # a step by the nodes of its finest level
 
 Each seed of INV has one Warm-Up; from its params the frozen frames are trained with each of
 `--inv_steps`, in turn with whole runs of the fast field, with each of `--fast_steps`
@@ -35,6 +36,10 @@ step, at its `share`. They overlap: the forward pass draws its rays and gathers.
 the rate of a large product; `dense_seconds`, what is done to all nodes whatever a step saw; and
 what is left. `--gpu` prints `fast_gpu`, the counts of a step at full size, with the same rows
 behind it where there is a GPU (or with `--measure`), on random pixels.
+
+`--volumes` prints `fast_volume`: seconds of a step whose finest level has so many nodes along each
+axis, dense and in bricks, in turn, on random pixels at 144x80; of the bricks as many as all of the
+smallest level has.
 """
 
 import os
@@ -48,12 +53,13 @@ import ml_collections
 import numpy as np
 from absl import app, flags, logging
 from benching import fast_floor, fast_runs, rows
-from comparing import protocol
+from comparing import protocol, running
 
 from inv_jax.assembly import build, captures, fitting
 from inv_jax.commands.stop import Stop
 from inv_jax.cost import trial
 from inv_jax.geometry import boxes
+from inv_jax.models.bricks import SIDE
 from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, InvError, Stopped
 
@@ -78,6 +84,7 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs/bench_fast", "Folder for the run
 _FLOOR = flags.DEFINE_bool("floor", False, "Times the parts of a step on the first capture.")
 _GPU = flags.DEFINE_bool("gpu", False, "Counts a step at full size; times it on a GPU.")
 _MEASURE = flags.DEFINE_bool("measure", False, "... and on whatever there is.")
+_VOLUMES = flags.DEFINE_list("volumes", [], "Nodes along each axis, in multiples of 4.")
 _RAYS = flags.DEFINE_integer("rays", 65_536, "Of a step of --gpu.")
 _PIXELS = flags.DEFINE_list("pixels", ["20", "1014", "1352"], "Cameras, height, width of --gpu.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Of timing, of --floor and --gpu.")
@@ -123,7 +130,7 @@ def compare(devices: Devices) -> None:
             for cell in cells(case, seed):
                 for run in cell.runs:
                     rows.say(f"{run.folder}")
-                    fast_runs.train(run, stop)
+                    running.train(run, stop)
                 found.append(fast_runs.measured(case, cell, seed))
                 rows.emit(fast_runs.BENCH, devices, found[-1])
     for row in fast_runs.closing(found):
@@ -149,7 +156,7 @@ def full_size(devices: Devices) -> Iterator[dict[str, Any]]:
     num_cams, height, width = map(int, _PIXELS.value)
     name = f"{_RAYS.value} rays, {num_cams} cameras of {width}x{height}"
     views, cameras = trial.random_views(num_cams, height, width)
-    config = _at_size(cameras)
+    config = _at_size(cameras, f"train.rows_per_step={_RAYS.value}")
     model, share = build.model(config), _RAYS.value // devices.count
     num_pixels = num_cams * height * width
     yield {"case": name, "part": "counts", **fast_floor.counts(model, share, num_pixels)}
@@ -158,10 +165,42 @@ def full_size(devices: Devices) -> Iterator[dict[str, Any]]:
         yield from bench.rows(name, _ROUNDS.value)
 
 
-def _at_size(cameras: Cameras) -> ml_collections.ConfigDict:
+def volumes(devices: Devices) -> Iterator[dict[str, Any]]:
+    """A step by the size of its finest level, dense and in bricks."""
+    views, cameras = trial.random_views(7, 80, 144)
+    sides = [int(side) for side in _VOLUMES.value]
+    capacity, timers = (min(sides) // SIDE) ** 3, {}
+    for side in sides:
+        finest = f"{side},{side},{side}"
+        forms = {
+            "dense": [f"model.levels=10,6,8,20,12,16,30,18,24,{finest}", "model.bricks=0,0,0,0"],
+            "bricks": [
+                "model.levels=10,6,8,20,12,16,30,18,24",
+                f"model.bricks={finest},{capacity}",
+            ],
+        }
+        for form, settings in forms.items():
+            config = _at_size(cameras, "train.rows_per_step=1024", *settings)
+            bench = fast_floor.Bench(config, views, cameras, devices, _SECONDS.value)
+            timers[form, side] = bench.step()
+    found = rows.in_turn(
+        _ROUNDS.value, **{f"{form} {side}": t for (form, side), t in timers.items()}
+    )
+    for form, side in timers:
+        times = found[f"{form} {side}"]
+        first = found[f"{form} {sides[0]}"].median
+        yield {
+            "case": f"{side}x{side}x{side}, {form}",
+            "bricks": capacity if form == "bricks" else 0,
+            **times.row(),
+            "to_first": times.median / first,
+        }
+
+
+def _at_size(cameras: Cameras, *settings: str) -> ml_collections.ConfigDict:
     """The config of a fast field for cameras that nobody has recorded with."""
     box = boxes.fit(cameras, np.tile([_DEPTHS], (cameras.num_cams, 1)))
-    file, settings = "configs/fast.py", (f"train.rows_per_step={_RAYS.value}", *_FAST.value)
+    file, settings = "configs/fast.py", (*settings, *_FAST.value)
     # Of the procedural layout: there the config says how large a capture is that is not there.
     planned = {"num_cams": cameras.num_cams + 1, "height": cameras.height, "width": cameras.width}
     layout = ("data.layout=procedural", "data.num_frames=1")
@@ -186,7 +225,10 @@ def main(_: list[str]) -> None:
     if _GPU.value:
         for row in full_size(devices):
             rows.emit("fast_gpu", devices, row)
-    if not (_FLOOR.value or _GPU.value):
+    if _VOLUMES.value:
+        for row in volumes(devices):
+            rows.emit("fast_volume", devices, row)
+    if not (_FLOOR.value or _GPU.value or _VOLUMES.value):
         compare(devices)
 
 

@@ -25,7 +25,10 @@ def check_space(config: Config, net: Model, donor: pathlib.Path) -> None:
     if not set(net.roles.own) & set(config.train.init_roles):
         return
     differing = record.differences(
-        *({name: model.get(name) for name in ("space", "box")} for model in _models(config, there)),
+        *(
+            {name: model.get(name) for name in ("space", "box", "bricks")}
+            for model in _models(config, there)
+        ),
         "model.",
         free=(),
     )

@@ -104,6 +104,7 @@ _FIELDS = (
     "model.space",
     "model.box",
     "model.levels",
+    "model.bricks",
     "model.guide",
     "train.freeze_frame",
     "train.rows_per_step",
@@ -139,6 +140,7 @@ def _sizes(config: Config, kind: str, height: int, width: int, num_cams: int) ->
     sizes = grid_sizes.of(height, width, num_cams, kind, config.fast.budget)
     return {
         "model.levels": tuple(n for level in sizes.levels for n in level),
+        "model.bricks": sizes.bricks,
         "model.guide": sizes.guide,
         "train.freeze_frame": config.data.first_frame + _WARMUP_FRAMES * config.data.frame_step,
         "train.rows_per_step": min(sizes.rows_per_step, num_cams * height * width),

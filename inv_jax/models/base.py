@@ -26,9 +26,12 @@ class Model(abc.ABC):
 
     Attributes:
       guide_every: Steps of training after which a new guide is made; 0: there is none.
+      rearrange_every: Steps of a segment after which params are rearranged, before the first one,
+        too; 0: they stay where they are.
     """
 
     guide_every: int = 0
+    rearrange_every: int = 0
 
     @property
     @abc.abstractmethod
@@ -96,6 +99,21 @@ class Model(abc.ABC):
         """`predict` with a guide of these params, or in training of some steps ago; None: none."""
         given = {} if guide is None else {"guide": guide}
         return self.predict(params, inputs, keys=keys, **given)
+
+    def rearranged(self, params: Params, inputs: Any, target: Array) -> Params:
+        """The params, moved to where they are wanted: what `Roles.indices` say, and what moved.
+
+        Args:
+          params: As from `init`.
+          inputs: Of a batch of training, as from `inputs`.
+          target: What its rows should show.
+
+        Returns:
+          Params that show the same. Where a number is another one than before, it is a new param:
+          what the optimizer knew of the one before is forgotten.
+        """
+        del inputs, target
+        return params
 
     def describe(self) -> dict[str, str]:
         """What a forecast says of its sizes, besides the number of its params: by name, a line."""

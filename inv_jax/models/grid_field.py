@@ -2,8 +2,9 @@
 
 INV's split with other means. Structure is a pyramid of dense grids over a unit box
 (`geometry/boxes.py`): a density and some features at every node, read between the nodes and
-summed over the levels. Color is a small network that sees the features of a ray, composited once,
-and its direction: it runs once a pixel, not once a sample.
+summed over the levels; the finest one may come in bricks, where they are wanted (`bricks.py`).
+Color is a small network that sees the features of a ray, composited once, and its direction: it
+runs once a pixel, not once a sample.
 
     density  s = DENSEST softplus(raw - 3), per length of the ray in the box
     weights  w_i = exp(-sum_{j < i} s_j d_j) (1 - exp(-s_i d_i)); light that is left over goes to
@@ -17,27 +18,28 @@ Where the samples of a ray lie says a guide, a coarse grid of densities made fro
 
 import dataclasses
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from inv_jax import params as params_lib
 from inv_jax.geometry import boxes
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.geometry.boxes import Box, BoxRays
-from inv_jax.models import grids, guide, linear
+from inv_jax.models import bricks, grid_optimizer, grids, guide, linear
 from inv_jax.models.base import Model
+from inv_jax.models.bricks import Bricks
+from inv_jax.models.deferred import DeferredColor
+from inv_jax.models.guide import Guide
 from inv_jax.models.work import Map, Network, Work
 from inv_jax.types import Cameras, InvError, Params, Places, Predictions, Rendering
 
 NETWORK = "field"
 DENSEST = 48.0  # scale of the density: one over it is a good length to become opaque in
-_SHIFT = -3.0  # a grid of zeros stops nine tenths of the light of a whole ray
+SHIFT = -3.0  # a grid of zeros stops nine tenths of the light of a whole ray
 _SPREAD = 1e-2  # standard deviation of fresh grids
 _NODE_FLOPS = 30  # of a place on a level: its corners and weights, beside features
 
@@ -49,6 +51,8 @@ class GridField(Model):
     Attributes:
       box: What of the world it covers.
       levels: Nodes of each grid, (x, y, z).
+      bricks: The finest level, in bricks; None: all levels are dense.
+      bricks_every: See `Model.rearrange_every`.
       features: Of a node, beside its density; 3 at least.
       samples: Of a ray.
       probes: Look-ups of the guide along a ray.
@@ -66,6 +70,8 @@ class GridField(Model):
 
     box: Box
     levels: tuple[grids.Shape, ...]
+    bricks: Bricks | None = None
+    bricks_every: int = 128
     features: int = 7
     samples: int = 12
     probes: int = 48
@@ -82,7 +88,8 @@ class GridField(Model):
 
     def __post_init__(self):
         linear.check_precision(self.precision)
-        least_of = {"features": 3, "samples": 2, "probes": 2, "guide_every": 1, "width": 1}
+        least_of = {"bricks_every": 1, "features": 3, "samples": 2, "probes": 2, "guide_every": 1}
+        least_of["width"] = 1
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise InvError(f"model.{name}={getattr(self, name)}; want {least} or more")
@@ -90,27 +97,25 @@ class GridField(Model):
             raise InvError(
                 f"model.levels={self.levels}; want one or more, each with 2 nodes a side at least"
             )
-        if min(self.guide_shape) < 1 or self.guide_every < 1:
-            raise InvError(
-                f"model.guide={self.guide_shape}, model.guide_every={self.guide_every}; want 1 or "
-                "more, each"
-            )
+        if min(self.guide_shape) < 1:
+            raise InvError(f"model.guide={self.guide_shape}; want 1 or more, each")
         if not 0.0 < self.even <= 1.0:
             raise InvError(f"model.even={self.even}; want above 0, 1.0 at most")
 
     @property
     def roles(self) -> params_lib.Roles:
         """See `Model.roles`."""
-        return params_lib.Roles(own=(params_lib.STRUCTURE,), shared=(params_lib.COLOR,))
+        indices = (params_lib.INDEX,) if self.bricks else ()
+        return params_lib.Roles((params_lib.STRUCTURE,), (params_lib.COLOR,), indices)
 
-    def _color_shapes(self) -> dict[str, tuple[int, int]]:
-        """Kernels of the color network, in their order."""
-        hidden = [self.width] * self.depth
-        sizes = [self.features + 3, *hidden, 3]
-        return {
-            f"color_{i}": (fan_in, fan_out)
-            for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes))
-        }
+    @property
+    def rearrange_every(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Model.rearrange_every`."""
+        return self.bricks_every if self.bricks else 0
+
+    @property
+    def _color(self) -> DeferredColor:
+        return DeferredColor(self.features, self.width, self.depth, self.precision)
 
     def init(self, key: PRNGKeyArray) -> Params:
         """`{'field': ...}`: grids near zero, and the network as He et al. 2015."""
@@ -121,11 +126,13 @@ class GridField(Model):
         world = cameras.replace(ndc=False)
         return self.box.rays(cameras_lib.cast_rays(world, places.cams, places.cols, places.rows))
 
-    def guide(self, params: Params) -> Float[Array, "X Y Z"]:
+    def guide(self, params: Params) -> Guide:
         """See `Model.guide`: the density at the centers of a coarse grid's cells."""
-        places = jnp.asarray(guide.centers(self.guide_shape))
-        raw = grids.read_all([level[..., :1] for level in self._levels(params)], places)
-        return _density(raw).reshape(self.guide_shape)
+        places, table = jnp.asarray(guide.centers(self.guide_shape)), None
+        if self.bricks is not None:
+            table = self.bricks.table(self._cells(params))
+        raw = self._read(params, table, places, slice(0, 1))[:, 0]
+        return Guide(_density(raw).reshape(self.guide_shape), table)
 
     def predict(
         self,
@@ -133,16 +140,23 @@ class GridField(Model):
         inputs: BoxRays,
         *,
         keys: Key[Array, "*b"] | None = None,
-        guide: Float[Array, "X Y Z"] | None = None,
+        guide: Guide | None = None,
     ) -> Predictions:
         """Renders rays; see `Model.predict`. The network is `field`."""
         batch = inputs.near.shape[:-1]
         rays = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), inputs)
-        densities = self.guide(params) if guide is None else guide
-        edges = self._edges(lax.stop_gradient(densities), rays, keys)
+        guide = self.guide(params) if guide is None else guide
+        shown, _ = self._rendered(params, rays, guide, keys)
+        return {NETWORK: jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), shown)}
+
+    def _rendered(
+        self, params: Params, rays: BoxRays, guide: Guide, keys: Key[Array, "*b"] | None
+    ) -> tuple[Rendering, Float[Array, "n S 3"]]:
+        """Rays in one row, rendered, and where their samples are."""
+        edges = self._edges(lax.stop_gradient(guide.densities), rays, keys)
         middles, lengths = 0.5 * (edges[:, 1:] + edges[:, :-1]), jnp.diff(edges, axis=-1)
         points = self.box.squeeze(_along(rays, middles))
-        read = grids.read_all(self._levels(params), points.reshape(-1, 3))
+        read = self._read(params, guide.table, points.reshape(-1, 3))
         read = read.reshape(*middles.shape, -1)
         thickness = _density(read[..., 0]) * lengths
         total = jnp.cumsum(thickness, axis=-1)
@@ -155,11 +169,46 @@ class GridField(Model):
         shown = Rendering(
             rgb=rgb, acc=1.0 - rest[:, 0], depth=depth, disparity=None, weights=weights
         )
-        return {NETWORK: jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), shown)}
+        return shown, points
 
-    def _levels(self, params: Params) -> list[grids.Level]:
+    def rearranged(self, params: Params, inputs: BoxRays, target: Float[Array, "n 3"]) -> Params:
+        """See `Model.rearranged`: bricks go to where light ends whose color is wrong."""
+        if self.bricks is None:
+            return params
+        rays = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), inputs)
+        shown, points = self._rendered(params, rays, self.guide(params), None)
+        error = jnp.mean(jnp.abs(shown.rgb - target), axis=-1, keepdims=True)
+        brick = self.bricks.brick_of(points.reshape(-1, 3))
+        wanted = jnp.zeros(self.bricks.count).at[brick].add((shown.weights * error).reshape(-1))
+        field, finest = params[NETWORK], self._finest
+        structure = field[params_lib.STRUCTURE]
+        cells, is_new = self.bricks.rearranged(self._cells(params), wanted)
+        pool = jnp.where(is_new[:, None, None, None, None], 0.0, structure[finest]["kernel"])
+        moved = {
+            params_lib.STRUCTURE: {**structure, finest: {"kernel": pool}},
+            params_lib.INDEX: {finest: {"cells": cells}},
+        }
+        return {NETWORK: {**field, **moved}}
+
+    @property
+    def _finest(self) -> str:
+        """The layer of the bricks."""
+        return f"level_{len(self.levels)}"
+
+    def _cells(self, params: Params) -> Int[Array, "P"]:
+        return params[NETWORK][params_lib.INDEX][self._finest]["cells"]
+
+    def _read(
+        self, params: Params, table: Array | None, points: Array, channels: slice = slice(None)
+    ) -> Float[Array, "n C"]:
+        """What all levels say of some places."""
         structure = params[NETWORK][params_lib.STRUCTURE]
-        return [structure[f"level_{i}"]["kernel"] for i in range(len(self.levels))]
+        levels = [structure[f"level_{i}"]["kernel"] for i in range(len(self.levels))]
+        found = grids.read_all([level[..., channels] for level in levels], points)
+        if self.bricks is not None:
+            pool = structure[self._finest]["kernel"][..., channels]
+            found = found + self.bricks.read(pool, table, points)
+        return found
 
     def _edges(self, densities: Array, rays: BoxRays, keys: Array | None) -> Array:
         """Ends of the samples' intervals along each ray, (n, samples + 1)."""
@@ -170,24 +219,6 @@ class GridField(Model):
         at = guide.probes(self.probes, key_probes)
         found = guide.look_up(densities, self.box.squeeze(_along(rays, at)))
         return guide.edges(guide.weights(found), self.samples, self.even, key_edges)
-
-    def _color(
-        self, layers: Params, features: Float[Array, "n F"], viewdirs: Float[Array, "n 3"]
-    ) -> Float[Array, "n 3"]:
-        axis = linear.features_axis()
-        hidden = linear.as_matrix(jnp.concatenate([features, viewdirs], axis=-1), axis)
-        if self.precision == "bfloat16":
-            # On the way back XLA's CPU backend would make one of a product and of the transpose
-            # behind it, and it has no such product in bfloat16.
-            hidden = lax.optimization_barrier(hidden)
-        names = list(self._color_shapes())
-        for name in names:
-            layer = layers[name]
-            hidden = linear.matmul(hidden, layer["kernel"], axis, self.precision)
-            hidden = linear.add_bias(hidden, layer["bias"], axis)
-            if name != names[-1]:
-                hidden = linear.relu(hidden, self.precision)
-        return jax.nn.sigmoid(features[:, :3] + linear.as_points(hidden, features.shape[:1], axis))
 
     def check_views(self, cameras: Cameras, num_frames: int) -> None:
         """See `Model.check_views`: nothing in it moves."""
@@ -206,34 +237,39 @@ class GridField(Model):
         around = ", ".join(f"{a:.3g} to {b:.3g}" for a, b in zip(lower, upper, strict=True))
         return {
             "levels": f"{', '.join(map(named, self.levels))}; {1 + self.features} numbers a node",
+            **self._describe_bricks(),
             "samples": f"{self.samples} a ray, by a guide of {named(self.guide_shape)} cells",
             "box": f"{self.box.kind}: "
             + (f"{depth} behind" if self.box.kind == boxes.PROJECTIVE else around),
         }
 
+    def _describe_bricks(self) -> dict[str, str]:
+        if self.bricks is None:
+            return {}
+        named = "x".join(map(str, self.bricks.shape))
+        part = self.bricks.capacity / self.bricks.count
+        return {"bricks": f"of {named}: {self.bricks.capacity:,}, {part:.1%} of all"}
+
     def around(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
         """See `Model.around`: smooths the grids; densities and colors have rates of their own."""
-
-        def scale(updates: Params, params: Params | None) -> Params:
-            del params
-            channels = np.ones((1, 1, 1, 1 + self.features), np.float32)
-            channels[..., 0] = self.density_rate
-            return jax.tree.map(
-                lambda x: x * (channels if x.ndim == 4 else self.color_rate), updates
-            )
-
-        return optax.chain(
-            grids.add_roughness(self.roughness, self.edge), optimizer, optax.stateless(scale)
+        rough = grid_optimizer.add_roughness(
+            self.roughness,
+            self.edge,
+            lambda pool, frozen: self.bricks.roughness_gradient(
+                pool, self._cells(frozen), self.edge
+            ),
         )
+        rates = grid_optimizer.scale_rates(1 + self.features, self.density_rate, self.color_rate)
+        return optax.chain(rough, optimizer, rates)
 
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`; a read is eight products and sums a feature, and so is its gradient."""
         trains = params_lib.STRUCTURE in roles
-        channels, levels = 1 + self.features, len(self.levels)
+        channels, levels = 1 + self.features, len(self.levels) + (self.bricks is not None)
         colors = params_lib.COLOR in roles
         maps = [
             Map(1, fan_in, fan_out, i < self.depth, colors, trains or (colors and i > 0))
-            for i, (fan_in, fan_out) in enumerate(self._color_shapes().values())
+            for i, (fan_in, fan_out) in enumerate(self._color.shapes().values())
         ]
         reads = levels * (16 * channels + _NODE_FLOPS)
         network = Network(
@@ -249,7 +285,7 @@ class GridField(Model):
 
 
 def _density(raw: Array) -> Array:
-    return DENSEST * jax.nn.softplus(raw + _SHIFT)
+    return DENSEST * jax.nn.softplus(raw + SHIFT)
 
 
 def _along(rays: BoxRays, s: Float[Array, "_ S"]) -> Float[Array, "n S 3"]:
@@ -267,9 +303,11 @@ def _init(model: GridField, key: PRNGKeyArray) -> Params:
         }
         for i, level in enumerate(model.levels)
     }
-    shapes, color = model._color_shapes(), {}
-    for i, (name, (fan_in, fan_out)) in enumerate(shapes.items()):
-        gain = 2.0 if i < model.depth else 1.0
-        normal = jax.random.normal(jax.random.fold_in(key_color, i), (fan_in, fan_out))
-        color[name] = {"kernel": normal * np.sqrt(gain / fan_in), "bias": jnp.zeros(fan_out)}
-    return {NETWORK: {params_lib.STRUCTURE: structure, params_lib.COLOR: color}}
+    color = model._color.init(key_color)
+    made = {params_lib.STRUCTURE: structure, params_lib.COLOR: color}
+    if model.bricks is not None:
+        slots = model.bricks.capacity
+        side = [bricks.SIDE] * 3
+        structure[model._finest] = {"kernel": jnp.zeros((slots, *side, channels))}
+        made[params_lib.INDEX] = {model._finest: {"cells": jnp.full(slots, bricks.NONE, jnp.int32)}}
+    return {NETWORK: made}

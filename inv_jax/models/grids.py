@@ -6,24 +6,24 @@ are finer and coarser versions of one field: what is read is their sum.
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 Level = Float[Array, "X Y Z C"]
 Shape = tuple[int, int, int]
 
-_CORNERS = np.array([(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)], np.int32)
+CORNERS = np.array([(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)], np.int32)
 
 
 def read(level: Level, points: Float[Array, "n 3"]) -> Float[Array, "n C"]:
     """Trilinear interpolation of a level; points outside of the cube are read at its faces."""
-    shape = np.array(level.shape[:3], np.int32)
-    rows, weights = _corners(points, shape)
-    features = level.reshape(-1, level.shape[3]).at[rows].get(mode="promise_in_bounds")
-    return jnp.einsum("nk,nkc->nc", weights, features)
+    _, y, z, channels = level.shape
+    first, after = place(points, level.shape[:3])
+    strides = np.array([y * z, z, 1], np.int32)
+    rows = jnp.sum(first * strides[None], axis=-1, keepdims=True) + (CORNERS @ strides)[None]
+    features = level.reshape(-1, channels).at[rows].get(mode="promise_in_bounds")
+    return jnp.einsum("nk,nkc->nc", corner_weights(after), features)
 
 
 def read_all(
@@ -33,16 +33,21 @@ def read_all(
     return sum(read(level, points) for level in levels)
 
 
-def _corners(points: Array, shape: np.ndarray) -> tuple[Array, Array]:
-    """Rows of the eight nodes around each point, and their weights, (n, 8) each."""
-    place = jnp.clip(points, 0.0, 1.0) * (shape - 1).astype(np.float32)[None]
-    first = jnp.minimum(place.astype(jnp.int32), (shape - 2)[None])
-    after = place - first
-    strides = np.array([shape[1] * shape[2], shape[2], 1], np.int32)
-    rows = jnp.sum(first * strides[None], axis=-1, keepdims=True) + (_CORNERS @ strides)[None]
+def place(
+    points: Float[Array, "n 3"], shape: Sequence[int]
+) -> tuple[Int[Array, "n 3"], Float[Array, "n 3"]]:
+    """The node below each point on a grid of so many nodes, and how far behind it, in [0, 1]."""
+    nodes = np.array(shape, np.int32)
+    at = jnp.clip(points, 0.0, 1.0) * (nodes - 1).astype(np.float32)[None]
+    first = jnp.minimum(at.astype(jnp.int32), (nodes - 2)[None])
+    return first, at - first
+
+
+def corner_weights(after: Float[Array, "n 3"]) -> Float[Array, "n 8"]:
+    """How much each of the eight nodes around a point counts, in the order of `CORNERS`."""
     x, y, z = (jnp.stack([1.0 - after[:, i], after[:, i]], axis=1) for i in range(3))
     weights = x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]
-    return rows, weights.reshape(-1, 8)
+    return weights.reshape(-1, 8)
 
 
 def roughness_gradient(level: Level, edge: float) -> Level:
@@ -59,17 +64,3 @@ def roughness_gradient(level: Level, edge: float) -> Level:
         before[axis], after[axis] = (1, 0), (0, 1)
         total = total + jnp.pad(slope, before) - jnp.pad(slope, after)
     return total
-
-
-def add_roughness(weight: float, edge: float) -> optax.GradientTransformation:
-    """Adds `weight` times `roughness_gradient` of every grid to its gradient.
-
-    Grids are the leaves of four dimensions.
-    """
-
-    def add(gradient: Array, param: Array) -> Array:
-        if param.ndim != 4 or not weight:
-            return gradient
-        return gradient + weight * roughness_gradient(param, edge)
-
-    return optax.stateless(lambda grads, params: jax.tree.map(add, grads, params))

@@ -5,14 +5,25 @@ composites what it finds, and puts its few samples where light ends: the hierarc
 NeRF (section 5.2), with look-ups in place of the coarse network.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 from jaxtyping import Array, Float, Key
 
 from inv_jax.render import intervals
 
-_FLOOR = 1e-5  # weight of a probe that finds nothing
+FLOOR = 1e-5  # weight of a probe that finds nothing
+
+
+@struct.dataclass
+class Guide:
+    """What is made of the params now and then, and looked up many times; of arrays."""
+
+    densities: Any  # (X, Y, Z), at the centers of its cells
+    table: Any = None  # (B,) `Bricks.table`; None: there are no bricks
 
 
 def centers(shape: tuple[int, int, int]) -> Float[np.ndarray, "n 3"]:
@@ -65,7 +76,7 @@ def edges(
       keys: Of each ray, in training: each end is moved by up to half an interval's weight.
     """
     num_rays, num_parts = found.shape
-    found = found + _FLOOR
+    found = found + FLOOR
     share = (1.0 - even) * found / jnp.sum(found, axis=-1, keepdims=True) + even / num_parts
     wanted = np.arange(count + 1, dtype=np.float32)[None] / count
     if keys is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from inv_jax.geometry.boxes import Box
 from inv_jax.models.base import Model
+from inv_jax.models.bricks import Bricks
 from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves, TimeWaves
 from inv_jax.models.grid_field import GridField
 from inv_jax.models.image_mlp import ImageMlp
@@ -99,15 +100,21 @@ def _nerv(settings: Settings) -> Nerv:
 
 def _grid(settings: Settings) -> GridField:
     s = settings
-    nodes, guide = tuple(s["levels"]), tuple(s["guide"])
+    nodes, guide, fine = tuple(s["levels"]), tuple(s["guide"]), tuple(s["bricks"])
     if len(nodes) % 3 or len(guide) != 3:
         raise InvError(
             f"model.levels={nodes}, model.guide={guide}; want nodes in x, y and z of each level, "
             "and three numbers of cells"
         )
+    if len(fine) not in (0, 4):
+        raise InvError(
+            f"model.bricks={fine}; want nodes in x, y and z, and a number of bricks, or 0,0,0,0"
+        )
     return GridField(
         Box.of(s["space"], s["box"]),
         tuple(zip(nodes[::3], nodes[1::3], nodes[2::3], strict=True)),
+        bricks=Bricks(fine[:3], fine[3]) if any(fine) else None,
+        bricks_every=s["bricks_every"],
         features=s["features"],
         samples=s["samples"],
         probes=s["probes"],

@@ -9,9 +9,9 @@ bytes for them, and `merge` puts the very same arrays back (`trees.py`).
 Layers have numbers, as in the original: the trunk's first, then `feature`, `views_0`, `rgb` and
 `density`; of a trunk of 8 these are 8 to 11. Of a decoder they are the stem's, the blocks, the
 heads. The functions of layer surgery (`surgery.py`) take part of a tree by `layers` (numbers or
-names), `roles` and `networks`; what is not said is not asked for, and a layer is always its kernel
-and its bias. They change nothing in place, and they match leaves by network and layer, so the two
-trees may split their layers into roles differently.
+names), `roles` and `networks`; what is not said is not asked for. A layer is always its kernel and
+its bias, and the index that says where they lie. They change nothing in place, and they match
+leaves by network and layer, so the two trees may split their layers into roles differently.
 
 Notebooks and the rest of the package say `params.swap`, whichever file it stands in.
 """
@@ -31,6 +31,7 @@ from inv_jax.params.surgery import (
 )
 from inv_jax.params.trees import (
     COLOR,
+    INDEX,
     STATIC_COLOR,
     STATIC_ROLES,
     STATIC_STRUCTURE,
@@ -52,6 +53,7 @@ from inv_jax.params.trees import (
 
 __all__ = [
     "COLOR",
+    "INDEX",
     "STATIC_COLOR",
     "STATIC_ROLES",
     "STATIC_STRUCTURE",

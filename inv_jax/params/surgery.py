@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from inv_jax.params.trees import fill, flatten, num_bytes, path_of, role_of
+from inv_jax.params.trees import INDEX, fill, flatten, num_bytes, path_of, role_of
 from inv_jax.types import InvError, Params
 
 _HEADS = ("feature", "views_0", "rgb", "density")  # behind the trunk, in the original's order
@@ -102,11 +102,16 @@ def mask(
             known = ", ".join(f"{numbers[x]} {x}" if x in numbers else x for x in sorted(have))
             raise InvError(f"the params have no {what} {unknown}; choose among {known}")
 
+    layer = lambda path: (path.split("/")[0], layer_of(path))  # noqa: E731
+    # An index goes with what it says the places of.
+    indexed = {layer(path) for path in leaves if role_of(path) in (roles or ())}
+
     def one(key_path: tuple[Any, ...], _: Any) -> bool:
         path = path_of(key_path)
+        has_role = roles is None or role_of(path) in roles
         return (
             layer_of(path) in names
-            and (roles is None or role_of(path) in roles)
+            and (has_role or (role_of(path) == INDEX and layer(path) in indexed))
             and (networks is None or path.split("/")[0] in networks)
         )
 
@@ -134,9 +139,9 @@ def swap(base: Params, donor: Params, **where: Any) -> Params:
 
 
 def difference(a: Params, b: Params, **where: Any) -> Params:
-    """`b - a` where asked for (see `swap`), 0 elsewhere."""
+    """`b - a` where asked for (see `swap`), 0 elsewhere, and for an index."""
     zeros = jax.tree.map(lambda leaf: leaf * 0, a)
-    moved = _combine(lambda old, new: new - old, a, b, where)
+    moved = _combine(lambda old, new: old * 0 if _is_index(old) else new - old, a, b, where)
     chosen = mask(a, **where)
     return jax.tree.map(lambda is_in, yes, no: yes if is_in else no, chosen, moved, zeros)
 
@@ -145,10 +150,22 @@ def interpolate(a: Params, b: Params, amount: float, **where: Any) -> Params:
     """`a + amount * (b - a)` where asked for (see `swap`), `a` elsewhere.
 
     An amount of 0 gives `a` and of 1 gives `b`, to the bit; below 0 and above 1 extrapolates.
+
+    Raises:
+      InvError: As `swap`, and if there is something between two params that lie in other places.
     """
 
     def one(old: Any, new: Any) -> Any:
-        return new if amount == 1 else old + amount * (new - old)
+        if amount in (0, 1):
+            return new if amount else old
+        if _is_index(old):
+            if not np.array_equal(old, new):
+                raise InvError(
+                    "the bricks of the two are not in the same slots, so there is nothing between "
+                    "them; leave out their layer, for example layers=[0, 1]"
+                )
+            return old
+        return old + amount * (new - old)
 
     return _combine(one, a, b, where)
 
@@ -157,6 +174,8 @@ def norms(params: Params) -> dict[str, float]:
     """The Euclidean norm of each layer, kernel and bias together, as `fine/layer_0`."""
     squares: dict[str, float] = {}
     for path, leaf in flatten(params).items():
+        if _is_index(leaf):
+            continue
         name = f"{path.split('/')[0]}/{layer_of(path)}"
         squares[name] = squares.get(name, 0.0) + float(
             np.sum(np.square(np.asarray(leaf, np.float64)))
@@ -171,6 +190,10 @@ def relative_change(a: Params, b: Params) -> dict[str, float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = {name: float(np.float64(moved[name]) / size[name]) for name in size}
     return {name: 0.0 if moved[name] == 0 else part for name, part in parts.items()}
+
+
+def _is_index(leaf: Any) -> bool:
+    return np.issubdtype(leaf.dtype, np.integer)
 
 
 def _combine(function: Any, base: Params, donor: Params, where: Mapping[str, Any]) -> Params:

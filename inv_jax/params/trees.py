@@ -13,6 +13,7 @@ from inv_jax.types import InvError, Params
 # The roles of INV's networks.
 STRUCTURE = "structure"  # stored for every frame
 COLOR = "color"  # shared by all frames once frozen
+INDEX = "index"  # of integer arrays: where params of the same layer lie
 # The same layers of a field that shows what stands still; shared, too, once frozen.
 STATIC_ROLES = STATIC_STRUCTURE, STATIC_COLOR = "static_structure", "static_color"
 
@@ -27,10 +28,13 @@ class Roles:
     Attributes:
       own: Of layers that every segment has its own of.
       shared: Of layers that segments share once they are frozen; none: nothing is.
+      indices: Of integer arrays that every segment owns: where its params lie. No gradient goes to
+        them.
     """
 
     own: tuple[str, ...]
     shared: tuple[str, ...] = ()
+    indices: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:

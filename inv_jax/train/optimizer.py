@@ -124,14 +124,16 @@ def with_update_mask(
     def init(params: Params) -> MaskedState:
         return MaskedState(start(params), optimizer.init(params))
 
+    optimizer = optax.with_extra_args_support(optimizer)
+
     def update(
-        grads: Params, state: MaskedState, params: Params | None = None
+        grads: Params, state: MaskedState, params: Params | None = None, **more: Any
     ) -> tuple[Params, MaskedState]:
         only = lambda tree: jax.tree.map(lambda may, x: jnp.where(may, x, 0), state.mask, tree)  # noqa: E731
-        updates, inner = optimizer.update(only(grads), state.inner, params)
+        updates, inner = optimizer.update(only(grads), state.inner, params, **more)
         return only(updates), MaskedState(state.mask, inner)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def carry_over(old: optax.OptState, fresh: optax.OptState) -> optax.OptState:

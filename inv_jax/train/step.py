@@ -93,6 +93,11 @@ class Shaper(abc.ABC):
     def begin(self, trainable: Params) -> Any:
         """The arrays of a frame whose trainable params start from these."""
 
+    def moved(self, shaping: Any, is_new: Params, trainable: Params) -> Any:
+        """The arrays after some params became others, which start from these."""
+        del is_new, trainable
+        return shaping
+
     def after(self, trainable: Params, shaping: Any, rate: Array) -> Params:
         """The params after an update.
 
@@ -174,7 +179,7 @@ class Stepper:
 
     def step(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
         """One step: sample, differentiate with respect to the trainable half, update it."""
-        state = self._guided(state)
+        state = self._guided(self._rearranged(state, views, cameras))
         kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
         differentiate = [self._of_kind(kind, views, cameras) for kind in kinds]
         drawn = jnp.int32(0)
@@ -188,7 +193,10 @@ class Stepper:
         if self.axis is not None:
             grads, loss, mse = lax.pmean((grads, loss, mse), self.axis)
         is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
-        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.trainable)
+        optimizer = optax.with_extra_args_support(self.optimizer)
+        updates, opt_state = optimizer.update(
+            grads, state.opt_state, state.trainable, frozen=state.frozen
+        )
         rate = self.schedule(state.step, state.total, self.steps_per_epoch(views.shape))
         trainable = jax.tree.map(lambda p, u: p - rate * u, state.trainable, updates)
         if self.shaper is not None and state.shaping is not None:
@@ -203,6 +211,42 @@ class Stepper:
             step=state.step + 1,
             means=state.means.update(state.step, loss, mse, is_finite),
         )
+
+    def _rearranged(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
+        """The state with params where they are wanted, if it is time for that.
+
+        By a batch of a step, that of all devices on each of them: they all come to the same.
+        """
+        if not self.model.rearrange_every:
+            return state
+
+        def rearrange(state: TrainState) -> TrainState:
+            batch = self.model.rows.sample(
+                self.model.inputs,
+                jax.random.split(state.key, 4)[3],
+                state.step,
+                jnp.arange(self.rows_per_step),
+                self.rows_per_step,
+                views,
+                cameras,
+                hardness=state.memory.hardness,
+            )
+            params = self.model.rearranged(state.params, batch.inputs, batch.target)
+            trainable = _like(state.trainable, params)
+            is_new = jax.tree.map(jnp.not_equal, trainable, state.trainable)
+            forget = lambda leaf, new: jnp.where(new, jnp.zeros_like(leaf), leaf)  # noqa: E731
+            shaping = state.shaping
+            if self.shaper is not None and shaping is not None:
+                shaping = self.shaper.moved(shaping, is_new, trainable)
+            return state.replace(
+                trainable=trainable,
+                frozen=_like(state.frozen, params),
+                opt_state=optax.tree.map_params(self.optimizer, forget, state.opt_state, is_new),
+                shaping=shaping,
+            )
+
+        due = state.step % self.model.rearrange_every == 0
+        return lax.cond(due, rearrange, lambda same: same, state)
 
     def _guided(self, state: TrainState) -> TrainState:
         """The state with a new guide, if it is time for one."""
@@ -286,6 +330,12 @@ class Stepper:
         total, seen = lax.scan(accumulate, zeros, parts)
         grads, means = jax.tree.map(lambda x: x / num_passes, total)
         return grads, means, jax.tree.map(lambda x: x.reshape(num_rows), seen)
+
+
+def _like(half: Params, params: Params) -> Params:
+    """The leaves of the params that a half of them has."""
+    leaves = params_lib.flatten(params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: leaves[params_lib.path_of(path)], half)
 
 
 def _trains(kinds: tuple[Kind, ...], drawn: Int[Array, ""], trainable: Params) -> dict[str, Array]:

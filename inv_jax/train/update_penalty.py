@@ -39,6 +39,10 @@ class UpdatePenalty(Shaper):
         """See `Shaper.begin`: the anchor."""
         return trainable
 
+    def moved(self, shaping: Params, is_new: Params, trainable: Params) -> Params:
+        """See `Shaper.moved`."""
+        return jax.tree.map(jnp.where, is_new, trainable, shaping)
+
     def after(self, trainable: Params, shaping: Params, rate: Array) -> Params:
         """See `Shaper.after`; `shaping` is the anchor."""
 

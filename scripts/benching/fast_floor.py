@@ -6,6 +6,7 @@ from front to back, in the order of rays and samples, as in a step.
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,12 +15,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import optax
 
 from benching import rows as rows_lib
 from inv_jax import params as params_lib
 from inv_jax.assembly import build
 from inv_jax.cost import count, trial
-from inv_jax.models import grids
+from inv_jax.models import grid_field, grids
+from inv_jax.models.bricks import SIDE, Bricks
 from inv_jax.models.grid_field import GridField
 from inv_jax.train import optimizer
 from inv_jax.train.parallel import Devices
@@ -27,7 +30,6 @@ from inv_jax.train.step import Stepper
 from inv_jax.types import Cameras, Views
 
 ROLES = (params_lib.STRUCTURE,)  # what trains in a frozen frame
-_CORNERS = np.array([(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)], np.int32)
 _SLANT = 0.3  # of the box, how far across a ray gets at most on its way through
 _ADAM_FLOATS = 7  # of a param: it, its gradient and two moments are read; it and these written
 _ROUGH_FLOATS = 3  # ... and for the roughness: it and its gradient are read, the latter written
@@ -53,8 +55,11 @@ class Timed:
 
 def counts(model: GridField, rays: int, num_pixels: int) -> dict[str, Any]:
     """What a step on so many rays of one device does, by arithmetic; numbers are float32."""
-    points, channels, levels = rays * model.samples, 1 + model.features, len(model.levels)
-    nodes = [int(np.prod(level)) for level in model.levels]
+    points, channels = rays * model.samples, 1 + model.features
+    nodes = [math.prod(level) for level in model.levels]
+    if model.bricks is not None:
+        nodes.append(model.bricks.capacity * SIDE**3)
+    levels = len(nodes)
     (network,) = model.work(ROLES).networks
     of_color = sum(layer.rows * layer.fan_in * layer.fan_out for layer in network.maps)
     params = channels * sum(nodes)
@@ -63,6 +68,7 @@ def counts(model: GridField, rays: int, num_pixels: int) -> dict[str, Any]:
         "rays": rays,
         "samples": model.samples,
         "levels": [list(level) for level in model.levels],
+        "bricks": list(model.bricks.shape) if model.bricks else [],
         "nodes": sum(nodes),
         "params": params,
         "multiply_adds_a_ray": model.samples * levels * 8 * channels + of_color,
@@ -159,7 +165,7 @@ class Bench:
 
     def _timers(self) -> dict[str, Callable[[], float]]:
         return {
-            "step": self._step(),
+            "step": self.step(),
             "draw": self._drawing(),
             "forward": self._forward(),
             **self._gathers_and_scatters(),
@@ -168,8 +174,8 @@ class Bench:
             "guide": self._guide(),
         }
 
-    def _step(self) -> Callable[[], float]:
-        """Of the program that the trainer runs, as often as a guide serves, or a multiple."""
+    def step(self) -> Callable[[], float]:
+        """Times a step of the program that the trainer runs; as many as a guide serves, or more."""
         placed = self._devices.replicate(self._host)
         step = trial.Trial(self._stepper, self._devices, ROLES, *placed)
         every = self.model.guide_every
@@ -206,22 +212,32 @@ class Bench:
         guide = jax.jit(self.model.guide)
         return Timed(lambda _: guide(self._params), None, self._seconds)
 
-    def _levels(self) -> list[jax.Array]:
-        return [leaf for leaf in jax.tree.leaves(self._params) if leaf.ndim == 4]
+    def _levels(self) -> list[tuple[jax.Array, np.ndarray]]:
+        """The features of each level's nodes, and which are read; the finest behind the others."""
+        rays, samples, bricks = self._rays, self.model.samples, self.model.bricks
+        structure = self._params[grid_field.NETWORK][params_lib.STRUCTURE]
+        found = []
+        for level in structure.values():
+            features = level["kernel"]
+            if features.ndim == 4:
+                rows = node_rows(features.shape[:3], rays, samples)
+            else:
+                rows = brick_rows(bricks, rays, samples)
+            found.append((features.reshape(-1, features.shape[-1]), rows))
+        return sorted(found, key=lambda level: level[0].size)
 
     def _gathers_and_scatters(self) -> dict[str, Timed]:
         """Of the finest level, and of all levels, one after the other."""
-        levels = sorted(self._levels(), key=lambda level: level.size)
-        shapes = [level.shape[:3] for level in levels]
-        places = [jnp.asarray(node_rows(shape, self._rays, self.model.samples)) for shape in shapes]
-        values = jax.random.normal(jax.random.key(2), (*places[0].shape, levels[0].shape[3]))
+        levels, places = map(list, zip(*self._levels(), strict=True))
+        places = [jnp.asarray(rows) for rows in places]
+        values = jax.random.normal(jax.random.key(2), (*places[0].shape, levels[0].shape[-1]))
 
         def gather(
             levels: list[jax.Array], places: list[jax.Array], weights: jax.Array, *, is_summed: bool
         ) -> list[jax.Array]:
             """Rows as they are, or the sum of each eight: a device is quicker at one of them."""
             found = [
-                level.reshape(-1, level.shape[3]).at[rows].get(mode="promise_in_bounds")
+                level.at[rows].get(mode="promise_in_bounds")
                 for level, rows in zip(levels, places, strict=True)
             ]
             return [jnp.einsum("nk,nkc->nc", weights, x) for x in found] if is_summed else found
@@ -231,9 +247,7 @@ class Bench:
             levels: list[jax.Array], places: list[jax.Array], values: jax.Array
         ) -> list[jax.Array]:
             return [
-                jnp.zeros((level.size // level.shape[3], level.shape[3]))
-                .at[rows]
-                .add(values, mode="promise_in_bounds")
+                jnp.zeros_like(level).at[rows].add(values, mode="promise_in_bounds")
                 for level, rows in zip(levels, places, strict=True)
             ]
 
@@ -270,18 +284,15 @@ class Bench:
         return Timed(lambda held: update(held, grads), held, self._seconds)
 
     def _roughness(self) -> Timed:
-        model = self.model
+        own, frozen = params_lib.split(self._params, ROLES)
+        rough = self.model.around(optax.identity())
 
         @functools.partial(jax.jit, donate_argnums=0)
-        def add(grads: list[jax.Array], levels: list[jax.Array]) -> list[jax.Array]:
-            return [
-                grad + model.roughness * grids.roughness_gradient(level, model.edge)
-                for grad, level in zip(grads, levels, strict=True)
-            ]
+        def add(grads: Any, own: Any) -> Any:
+            return rough.update(grads, rough.init(own), own, frozen=frozen)[0]
 
-        levels = self._levels()
-        first = [jnp.zeros_like(level) for level in levels]
-        return Timed(lambda grads: add(grads, levels), first, self._seconds)
+        first = jax.tree.map(jnp.zeros_like, own)
+        return Timed(lambda grads: add(grads, own), first, self._seconds)
 
 
 _NAMES = {
@@ -308,4 +319,13 @@ def node_rows(shape: tuple[int, ...], rays: int, samples: int) -> np.ndarray:
     nodes = np.array(shape, np.int32)
     first = np.minimum((points * (nodes - 1)).astype(np.int32), nodes - 2).reshape(-1, 1, 3)
     strides = np.array([nodes[1] * nodes[2], nodes[2], 1], np.int32)
-    return ((first + _CORNERS) @ strides).astype(np.int32)
+    return ((first + grids.CORNERS) @ strides).astype(np.int32)
+
+
+def brick_rows(bricks: Bricks, rays: int, samples: int) -> np.ndarray:
+    """The same in a pool: bricks beside each other are in slots beside each other, in turn."""
+    rows = node_rows(bricks.shape, rays, samples)
+    x, y, z = np.unravel_index(rows, bricks.shape)
+    brick = np.ravel_multi_index((x // SIDE, y // SIDE, z // SIDE), bricks.counts)
+    inner = np.ravel_multi_index((x % SIDE, y % SIDE, z % SIDE), (SIDE, SIDE, SIDE))
+    return ((brick % bricks.capacity) * SIDE**3 + inner).astype(np.int32)

@@ -17,7 +17,7 @@ from inv_jax.types import Cameras, InvError
 
 HEIGHT, WIDTH = 16, 24
 FITTED = (
-    *("model.space", "model.box", "model.levels", "model.guide"),
+    *("model.space", "model.box", "model.levels", "model.bricks", "model.guide"),
     *("train.freeze_frame", "train.rows_per_step"),
     *("train.steps", "train.warmup_steps", "train.first_steps"),
 )

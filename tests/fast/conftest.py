@@ -21,10 +21,13 @@ from inv_jax.checkpoint import FrameStore
 _ROOT = pathlib.Path(__file__).parents[2]
 _HEIGHT, _WIDTH, _NUM_CAMS, _NUM_FRAMES = 16, 24, 4, 5
 
-# 5 samples on two levels; frames of 12, 8, 6 and 6 steps. Box and space follow from the capture.
+# 5 samples on two levels and 5 bricks of 12; frames of 12, 8, 6 and 6 steps. Box and space follow
+# from the capture.
 _TINY = {
     "data.num_frames": 4,
     "model.levels": (5, 4, 3, 9, 7, 4),
+    "model.bricks": (12, 8, 8, 5),
+    "model.bricks_every": 8,
     "model.guide": (6, 5, 5),
     "model.features": 4,
     "model.samples": 5,

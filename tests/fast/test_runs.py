@@ -192,9 +192,10 @@ def test_doctor_counts_a_run(run, arguments, capsys):
     assert run("doctor", *arguments(), "--nomeasure") == 0
     said = capsys.readouterr().out
     assert "4 frames of 3 training cameras, 24x16" in said
-    params = 5 * (5 * 4 * 3 + 9 * 7 * 4)
+    params = 5 * (5 * 4 * 3 + 9 * 7 * 4 + 5 * 64)
     assert f"{params:,} params, a frame's own" in said
     assert "5x4x3, 9x7x4; 5 numbers a node" in said
+    assert "of 12x8x8: 5, 41.7% of all" in said
     assert "5 a ray, by a guide of 6x5x5 cells" in said
     assert "projective: depth " in said
 
@@ -248,8 +249,10 @@ def test_the_layers_of_a_run_are_its_levels_and_its_color_network(workdir):
     assert found == [
         (0, "level_0", "structure", 5 * 60),
         (1, "level_1", "structure", 5 * 252),
-        (2, "color_0", "color", 7 * 8 + 8),
-        (3, "color_1", "color", 8 * 3 + 3),
+        (2, "level_2", "index", 5),
+        (2, "level_2", "structure", 5 * 5 * 64),
+        (3, "color_0", "color", 7 * 8 + 8),
+        (4, "color_1", "color", 8 * 3 + 3),
     ]
 
 
@@ -264,6 +267,17 @@ def test_a_level_of_another_frame_takes_the_place_of_its_own(workdir):
     assert not np.array_equal(*(x["field/structure/level_1/kernel"] for x in (base, donor)))
 
 
+def test_bricks_of_another_frame_come_with_the_index_of_their_slots(workdir):
+    store = FrameStore(workdir)
+    trees = store.params(1), store.params(4)
+    base, donor = (params_lib.flatten(tree) for tree in trees)
+    assert not np.array_equal(*(x["field/index/level_2/cells"] for x in (base, donor)))
+    for where in ({"layers": ["level_2"]}, {"roles": ["structure"]}):
+        found = params_lib.flatten(params_lib.swap(*trees, **where))
+        for leaf in ("structure/level_2/kernel", "index/level_2/cells"):
+            np.testing.assert_array_equal(found[f"field/{leaf}"], donor[f"field/{leaf}"])
+
+
 @pytest.mark.parametrize("steps", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_swapped_levels_are_shown_and_measured(run, workdir, tmp_path, steps):
     flags = ["--base=3", "--donors=4,2", f"--refine_steps={steps}", f"--out={tmp_path}"]
@@ -271,7 +285,7 @@ def test_swapped_levels_are_shown_and_measured(run, workdir, tmp_path, steps):
     rows = json.loads((tmp_path / "sheet_cam00_frame0003.json").read_text())
     kinds = ("raw", "refined") if steps else ("raw",)
     swaps = [(row["donor"], row["kind"], row["swap"]) for row in rows if row["swap"]]
-    assert swaps == [(d, kind, f"0-{n}") for d in (4, 2) for kind in kinds for n in (1, 2, 3)]
+    assert swaps == [(d, kind, f"0-{n}") for d in (4, 2) for kind in kinds for n in (1, 2, 3, 4)]
 
 
 @pytest.mark.slow

@@ -8,15 +8,18 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from inv_jax import params as params_lib
 from inv_jax.assembly import build, captures, fitting
 from inv_jax.checkpoint import FrameStore
+from inv_jax.models.bricks import NONE
 from inv_jax.sampling.hardness import Hardness
 from inv_jax.train import resume
 from inv_jax.train.parallel import Devices
 from inv_jax.train.step import Means, Memory, Stepper, TrainState
+from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import Cameras, InvError, Views
 
 _UNKNOWN = 81  # of a pixel that nobody has looked at
@@ -38,9 +41,12 @@ def test_colors_rest_to_the_bit_once_they_are_frozen_and_grids_do_not(straight):
     frames = [leaves(store, number) for number in (1, 2, 3, 4)]
     for path, leaf in frames[1].items():
         is_same = [np.array_equal(leaf, frame[path]) for frame in frames]
-        assert is_same == (
-            [False, True, True, True] if "/color/" in path else [False, True] + [False] * 2
-        )
+        if "/index/" in path:  # a brick is in a slot until another one is wanted more
+            assert leaf.dtype == np.int32 and np.any(leaf >= 0)
+        else:
+            assert is_same == (
+                [False, True, True, True] if "/color/" in path else [False, True] + [False] * 2
+            )
 
 
 def test_frames_have_the_steps_of_their_phase(straight):
@@ -99,7 +105,8 @@ def test_frames_from_scratch_that_train_at_once_are_those_that_train_alone(
 @pytest.mark.slow
 def test_a_run_in_bfloat16_is_nearly_the_same(train, straight, tmp_path):
     store = train(tmp_path, {"model.precision": "bfloat16"})
-    assert all(leaf.dtype == np.float32 for leaf in leaves(store, 4).values())
+    kinds = {path.split("/")[1]: leaf.dtype for path, leaf in leaves(store, 4).items()}
+    assert kinds == {"structure": np.float32, "color": np.float32, "index": np.int32}
     found, expected = ([row["psnr"] for row in rows_of(path)] for path in (tmp_path, straight))
     np.testing.assert_allclose(found, expected, atol=0.5)
 
@@ -150,13 +157,57 @@ def states(scene) -> list[TrainState]:
 
 def test_the_guide_is_made_now_and_then_of_the_params_before_the_step(scene, states):
     model = scene[0].model
-    guides = [np.asarray(state.memory.guide) for state in states]
+    guides = [np.asarray(state.memory.guide.densities) for state in states]
     assert not guides[0].any()
     for made_at, behind in ((0, range(1, 5)), (4, range(5, 7))):  # model.guide_every is 4
-        expected = model.guide(states[made_at].params)
+        expected = model.guide(states[made_at].params).densities
         for step in behind:
             np.testing.assert_allclose(guides[step], expected, rtol=1e-5)
     assert np.abs(guides[5] - guides[4]).max() > 1e-3
+
+
+def cells_of(state: TrainState) -> np.ndarray:
+    return np.asarray(state.params["field"]["index"]["level_2"]["cells"])
+
+
+def test_bricks_are_moved_in_front_of_a_frames_first_step_and_not_in_front_of_others(states):
+    assert np.all(cells_of(states[0]) == NONE)
+    used = cells_of(states[1])
+    assert np.all(used >= 0) and np.unique(used).size == used.size
+    for state in states[2:]:
+        np.testing.assert_array_equal(cells_of(state), used)
+    tables = [np.asarray(state.memory.guide.table) for state in states]
+    np.testing.assert_array_equal(tables[6][used], np.arange(used.size))
+    assert np.count_nonzero(tables[6] >= 0) == used.size
+
+
+def test_a_brick_that_moves_begins_with_nothing(scene, states):
+    """No features, no moments, and an anchor of zeros; the others go on."""
+    stepper, views, cameras = scene
+    stepper = dataclasses.replace(stepper, shaper=UpdatePenalty(0.1))
+    pool_of = lambda tree: np.asarray(tree["field"]["structure"]["level_2"]["kernel"])  # noqa: E731
+    cells = cells_of(states[6]).copy()
+    cells[2] = NONE  # its slot is empty, so a brick comes that has none
+    frozen = jax.tree.map(lambda leaf: leaf, states[6].frozen)
+    frozen["field"]["index"]["level_2"]["cells"] = jnp.asarray(cells)
+    before = states[6].replace(frozen=frozen, step=jnp.int32(8), shaping=states[6].trainable)
+    after = jax.jit(stepper._rearranged)(before, views, cameras)
+    moved = cells_of(after) != cells
+    assert moved[2] and not moved.all()
+    trees = [(s.trainable, s.shaping, *moments(s.opt_state)) for s in (before, after)]
+    for old, new in zip(*trees, strict=True):
+        assert not np.any(pool_of(new)[moved])
+        assert np.any(pool_of(old)[~moved])
+        np.testing.assert_array_equal(pool_of(new)[~moved], pool_of(old)[~moved])
+        level = lambda tree: tree["field"]["structure"]["level_1"]["kernel"]  # noqa: E731
+        np.testing.assert_array_equal(level(new), level(old))
+
+
+def moments(opt_state) -> list:
+    """The trees of both, of the network `field`."""
+    found = jax.tree.leaves(opt_state, is_leaf=lambda x: isinstance(x, optax.ScaleByAdamState))
+    (adam,) = (x for x in found if isinstance(x, optax.ScaleByAdamState))
+    return [adam.mu, adam.nu]
 
 
 def test_pixels_that_a_step_has_drawn_are_known_and_no_others(scene, states):
@@ -203,7 +254,7 @@ def test_memory_is_carried_where_the_shapes_are_the_same(scene, states):
     known = params_lib.flatten(states[6].memory.replace(guide=None))
     found = resume.carried(known, fresh)
     np.testing.assert_array_equal(found.hardness.errors, states[6].memory.hardness.errors)
-    assert not np.any(found.guide)
+    assert not np.any(found.guide.densities)
     other = stepper.memory(7)
     for memory in (resume.carried(known, other), resume.carried({}, other)):
         np.testing.assert_array_equal(memory.hardness.errors, np.full(7, _UNKNOWN, np.uint8))

@@ -111,7 +111,7 @@ def test_a_picture_is_a_loop_over_rays_and_samples():
         weights = guide.weights(guide.look_up(densities, BOX.squeeze(points)))
         return guide.edges(weights, MODEL.samples, MODEL.even, None)
 
-    edges = place(make_guide(params), points)
+    edges = place(make_guide(params).densities, points)
     assert np.mean((found.weights > 0.01) & (found.weights < 0.9)) > 0.3
     found = jax.tree.map(lambda x: np.asarray(x).reshape(NUM, *x.shape[2:]), found)
     for n in range(NUM):
@@ -127,7 +127,7 @@ def test_the_guide_is_the_density_at_its_cells_centers():
     levels = [params["field"]["structure"][f"level_{i}"]["kernel"] for i in (0, 1)]
     raw = jax.jit(grids.read_all)(levels, jnp.asarray(guide.centers(MODEL.guide_shape)))[:, 0]
     expected = grid_field.DENSEST * np.log1p(np.exp(np.asarray(raw, float) - 3))
-    found = make_guide(params)
+    found = make_guide(params).densities
     assert found.shape == MODEL.guide_shape
     np.testing.assert_allclose(found.reshape(-1), expected, rtol=1e-5)
 

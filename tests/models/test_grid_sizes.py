@@ -6,6 +6,7 @@ import pytest
 
 from inv_jax.geometry.boxes import AXES, KINDS, PROJECTIVE
 from inv_jax.models import grid_sizes
+from inv_jax.models.bricks import Bricks
 from inv_jax.types import InvError
 
 PICTURES = [(80, 144), (168, 224), (378, 504), (1014, 1352)]  # height, width
@@ -15,34 +16,45 @@ def _num_nodes(levels) -> int:
     return sum(x * y * z for x, y, z in levels)
 
 
-@pytest.mark.parametrize("num_cams", [12, 20])
-def test_levels_grow_with_the_picture(num_cams):
-    found = [grid_sizes.levels(*picture, num_cams, PROJECTIVE) for picture in PICTURES]
+def test_bricks_grow_with_the_picture():
+    found = [grid_sizes.bricks(*picture, 7, PROJECTIVE) for picture in PICTURES]
     for smaller, larger in itertools.pairwise(found):
-        assert _num_nodes(larger) > _num_nodes(smaller)
-    for (height, width), levels in zip(PICTURES, found, strict=True):
-        across, along, _ = levels[-1]
-        assert 0.9 * width < across <= width
-        assert along / across == pytest.approx(height / width, rel=0.02)
+        assert all(a < b for a, b in zip(smaller, larger, strict=True))
+    for (height, width), (x, y, z, count) in zip(PICTURES, found, strict=True):
+        assert 0.6 * width < x < 0.7 * width
+        assert y / x == pytest.approx(height / width, rel=0.1)
+        assert z < x
+        assert Bricks((x, y, z), count).count > count  # no more than there are
 
 
-def test_levels_go_from_coarse_to_fine():
-    for picture, kind, num_cams in itertools.product(PICTURES, KINDS, (3, 12)):
+@pytest.mark.parametrize("num_cams", [3, 7, 20])
+def test_levels_go_from_coarse_to_fine(num_cams):
+    for picture, kind in itertools.product(PICTURES, KINDS):
         across = [level[0] for level in grid_sizes.levels(*picture, num_cams, kind)]
         assert across == sorted(set(across))
         assert across[0] == 10
+        bricks = grid_sizes.bricks(*picture, num_cams, kind)
+        assert not any(bricks) or bricks[0] > across[-1]
 
 
-def test_few_cameras_have_no_levels_that_are_flat():
-    few, many = (grid_sizes.levels(378, 504, count, PROJECTIVE) for count in (9, 10))
+def test_many_cameras_of_small_pictures_have_flat_levels_and_of_large_ones_bricks():
+    few, many = (grid_sizes.levels(144, 192, count, PROJECTIVE) for count in (9, 10))
     assert few == many[: len(few)]
-    assert len(many) == len(few) + 2
-    assert all(deep >= 0.75 * across for across, _, deep in few)
-    assert all(deep < 0.2 * across for across, _, deep in many[len(few) :])
+    assert many[len(few) :] == ((96, 72, 12), (182, 137, 3))
+    assert grid_sizes.bricks(144, 192, 10, PROJECTIVE) == (0, 0, 0, 0)
+    assert grid_sizes.levels(189, 252, 20, PROJECTIVE) == few  # 10 nodes a side and their multiples
+    assert grid_sizes.bricks(189, 252, 20, PROJECTIVE) == (160, 120, 96, 1984)
+
+
+def test_few_cameras_and_a_box_of_axes_have_nothing_finer():
+    for kind, num_cams in ((PROJECTIVE, 6), (AXES, 30)):
+        assert len(grid_sizes.levels(378, 504, num_cams, kind)) == 4
+        assert grid_sizes.bricks(378, 504, num_cams, kind) == (0, 0, 0, 0)
 
 
 def test_a_picture_no_finer_than_the_levels_gets_no_more_of_them():
     assert len(grid_sizes.levels(16, 24, 20, PROJECTIVE)) == 4
+    assert grid_sizes.bricks(16, 24, 20, PROJECTIVE) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("picture", [*PICTURES, (2, 2000)])
@@ -51,6 +63,8 @@ def test_every_level_has_two_nodes_a_side(picture):
         for budget in grid_sizes.BUDGETS:
             sizes = grid_sizes.of(*picture, num_cams, kind, budget)
             assert min(map(min, (*sizes.levels, sizes.guide))) >= 2
+            if any(sizes.bricks):
+                Bricks(sizes.bricks[:3], sizes.bricks[3])
 
 
 def test_a_box_of_axes_has_cubes():

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from inv_jax.models import grids
+from inv_jax.models import grid_optimizer, grids
 
 read = jax.jit(grids.read)
 read_all = jax.jit(grids.read_all)
@@ -181,7 +181,7 @@ def test_roughness_is_added_to_the_gradients_of_grids_alone():
     level = jnp.asarray(make_level((3, 2, 4)), jnp.float32)
     params = {"level": level, "kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
     grads = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.25), params)
-    rough = grids.add_roughness(0.5, 0.2)
+    rough = grid_optimizer.add_roughness(0.5, 0.2)
     found, _ = rough.update(grads, rough.init(params), params)
     expected = 0.25 + 0.5 * np.asarray(roughness(level, 0.2))
     np.testing.assert_allclose(found["level"], expected, rtol=1e-6)
@@ -191,10 +191,10 @@ def test_roughness_is_added_to_the_gradients_of_grids_alone():
 
 def test_without_a_weight_and_where_nothing_trains_gradients_stay():
     level = jnp.asarray(make_level((3, 2, 4)), jnp.float32)
-    none = grids.add_roughness(0.0, 0.2)
+    none = grid_optimizer.add_roughness(0.0, 0.2)
     found, _ = none.update({"level": level}, none.init({"level": level}), {"level": level})
     np.testing.assert_array_equal(found["level"], level)
     frozen = {"level": level, "kernel": optax.MaskedNode()}
-    rough = grids.add_roughness(0.5, 0.2)
+    rough = grid_optimizer.add_roughness(0.5, 0.2)
     found, _ = rough.update(frozen, rough.init(frozen), frozen)
     assert found["kernel"] == optax.MaskedNode()
