@@ -2,21 +2,23 @@
 
     python scripts/bench_codec.py                  # the network of configs/base.py
     python scripts/bench_codec.py --codec=delta,quant --frames=48
+    python scripts/bench_codec.py --video=runs/mine/video.inv   # real frames, decoded alone
 
-One JSON line per codec and setting. The network is that of `configs/base.py`, untrained; the
-params that frames own walk at random, each frame by Laplace distributed steps of `--scale` of a
-leaf's standard deviation, so `bits_per_param` says how much the codec had to do, and nothing about
-real videos. Steps and symbols are chosen without a picture: with one, rendering it adds to the
-encoder.
+One JSON line per codec and setting, or per file. The network is that of `configs/base.py`,
+untrained; the params that frames own walk at random, each frame by Laplace distributed steps of
+`--scale` of a leaf's standard deviation, so `bits_per_param` says how much the codec had to do, and
+nothing about real videos. Steps and symbols are chosen without a picture: with one, rendering it
+adds to the encoder.
 
 The process, and with it all that it starts, is pinned to one core. `seconds` is a frame in order:
-bytes to params, with checks; `key_seconds` and `predicted_seconds` are those of delta's
-two kinds of packet, `random_seconds` any frame of a file, the packets on the way from its key
-included; the shared color params are decoded before. All these are seconds on the wall;
-`cpu_seconds` is what a frame in order took of the core, and on a machine with other work the better
-number, though without the process that decodes twc.
+bytes to params, with checks; `key_seconds` and `predicted_seconds` are those of the two kinds of
+packet that predictive codecs have, `random_seconds` any frame of a file, the packets on the way
+from its key included; the shared color params are decoded before. All these are seconds on the
+wall; `cpu_seconds` is what a frame in order took of the core, and on a machine with other work the
+better number, though without the process that decodes twc.
 """
 
+import collections
 import os
 import pathlib
 import random
@@ -31,6 +33,7 @@ from fuzzing import samples
 
 from inv_jax.assembly import build
 from inv_jax.codec.base import Codec, Layout
+from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.frames import FrameDecoder, bits_per_param
@@ -45,6 +48,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that it is decoded.", lower_b
 _SCALE = flags.DEFINE_float("scale", 0.005, "Size of an update, of a leaf's standard deviation.")
 _FIDELITY = flags.DEFINE_list("fidelity", ["40", "50", "60"], "Of delta, in dB of the params.")
 _BITS = flags.DEFINE_list("bits", ["8"], "Of quant.")
+_VIDEO = flags.DEFINE_list("video", [], "Files to decode; nothing is encoded then.")
 _CORE = flags.DEFINE_integer("core", -1, "That it is pinned to; -1: the first one allowed.")
 
 
@@ -57,6 +61,9 @@ def _codecs() -> list[tuple[str, Codec]]:
     if "delta" in _CODEC.value:
         for fidelity in map(float, _FIDELITY.value):
             made.append((f"delta, {fidelity:g} dB", DeltaCodec(fidelity, key_every=12)))
+    if "bricks" in _CODEC.value:
+        for fidelity in map(float, _FIDELITY.value):
+            made.append((f"bricks, {fidelity:g} dB", BricksCodec(fidelity, key_every=12)))
     if "quant" in _CODEC.value:
         made += [(f"quant, {bits} bits", QuantCodec(bits)) for bits in map(int, _BITS.value)]
     return made
@@ -74,26 +81,8 @@ def bench(case: str, codec: Codec, layouts: tuple[Layout, Layout], path: pathlib
         sizes.append(writer.push(frame, params, 1))
         encode.append(time.perf_counter() - start)
     writer.close()
-    video = NeuralVideo.open(path)
-    start = time.perf_counter()
-    video.color(1)
-    color = time.perf_counter() - start
-    keys, predicted, order, cpu = [], [], [], []
-    for _ in range(_ROUNDS.value):
-        decoder = FrameDecoder(video.header)
-        for entry in (entry for group in video.groups for entry in group):
-            start, start_cpu = time.perf_counter(), time.process_time()
-            decoder.decode(video.packet(entry))
-            order.append(time.perf_counter() - start)
-            cpu.append(time.process_time() - start_cpu)
-            (keys if entry.is_key else predicted).append(order[-1])
-    rng, anywhere = random.Random(0), []
-    for _ in range(_FRAMES.value):
-        frame = rng.choice(video.frames())
-        start = time.perf_counter()
-        video.params(frame)
-        anywhere.append(time.perf_counter() - start)
-    video.source.close()
+    with NeuralVideo.open(path) as video:
+        decoding = decode(video)
     coded = sum(sizes[1:])  # the first frame has the color params with it
     frames = _FRAMES.value - 1
     row: dict[str, Any] = {
@@ -104,32 +93,84 @@ def bench(case: str, codec: Codec, layouts: tuple[Layout, Layout], path: pathlib
         "scale": _SCALE.value,
         "bytes_per_frame": coded / frames,
         "bits_per_param": bits_per_param(coded, layout, frames),
-        **rows.Times.of(order).row("seconds"),
-        **rows.Times.of(cpu).row("cpu_seconds"),
-        **rows.Times.of(keys).row("key_seconds"),
-        **rows.Times.of(anywhere).row("random_seconds"),
+        **decoding,
         **rows.Times.of(encode[1:]).row("encode_seconds"),
-        "color_seconds": color,
     }
-    if predicted:
-        row |= rows.Times.of(predicted).row("predicted_seconds")
     return row
+
+
+def decode(video: NeuralVideo) -> dict[str, float]:
+    """Times a video's frames, in order and at random."""
+    start = time.perf_counter()
+    video.color(video.color_id(video.frames()[0]))
+    row: dict[str, float] = {"color_seconds": time.perf_counter() - start}
+    times: dict[str, list[float]] = collections.defaultdict(list)
+    for _ in range(_ROUNDS.value):
+        decoder = FrameDecoder(video.header)
+        for entry in (entry for group in video.groups for entry in group):
+            start, start_cpu = time.perf_counter(), time.process_time()
+            decoder.decode(video.packet(entry))
+            times["seconds"].append(time.perf_counter() - start)
+            times["cpu_seconds"].append(time.process_time() - start_cpu)
+            kind = "key_seconds" if entry.is_key else "predicted_seconds"
+            times[kind].append(times["seconds"][-1])
+    rng = random.Random(0)
+    for _ in video.frames():
+        frame = rng.choice(video.frames())
+        start = time.perf_counter()
+        video.params(frame)
+        times["random_seconds"].append(time.perf_counter() - start)
+    for name, seconds in times.items():
+        row |= rows.Times.of(seconds).row(name)
+    return row
+
+
+def bench_file(path: pathlib.Path) -> dict[str, Any]:
+    """Decodes a file; its bytes are those of packets, by kind."""
+    with NeuralVideo.open(path) as video:
+        layout, entries = video.header.layout, [one for group in video.groups for one in group]
+        sizes: dict[bool, list[int]] = {True: [], False: []}
+        for entry in entries:
+            sizes[entry.is_key].append(len(video.packet(entry).payload))
+        frames = sum(entry.sets for entry in entries)
+        total = sum(map(sum, sizes.values()))
+        return {
+            "case": str(path),
+            "codec": video.header.codec,
+            "settings": video.header.settings,
+            "params": layout.size,
+            "frames": frames,
+            "bytes_per_frame": total / frames,
+            "key_bytes": sizes[True],
+            "predicted_bytes": sizes[False],
+            "bits_per_param": bits_per_param(total, layout, frames),
+            **decode(video),
+        }
 
 
 def main(_: list[str]) -> None:
     core = _CORE.value if _CORE.value >= 0 else min(os.sched_getaffinity(0))
+    where = {"bench": "codec", "cores": 1, "core": core}
+    if _VIDEO.value:
+        _pin(core)
+        for name in _VIDEO.value:
+            rows.write({**where, **bench_file(pathlib.Path(name))})
+        return
     model = build.model(setups.config())
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     layouts = Layout.of(shapes, *model.roles.own), Layout.of(shapes, *model.roles.shared)
-    os.sched_setaffinity(0, {core})  # of this thread, and of those and the processes it starts
-    for task in os.listdir("/proc/self/task"):
-        os.sched_setaffinity(int(task), {core})
+    _pin(core)
     with tempfile.TemporaryDirectory() as name:
         for case, codec in _codecs():
             path = pathlib.Path(name) / "video.inv"
             row = bench(case, codec, layouts, path)
-            where = {"bench": "codec", "cores": len(os.sched_getaffinity(0)), "core": core}
             rows.write({**where, **row})
+
+
+def _pin(core: int) -> None:
+    os.sched_setaffinity(0, {core})  # of this thread, and of those and the processes it starts
+    for task in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(task), {core})
 
 
 if __name__ == "__main__":

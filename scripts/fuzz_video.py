@@ -23,6 +23,7 @@ import time
 from absl import app, flags, logging
 from fuzzing.judge import Judge, Verdict, originals, remembered_streams
 
+from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.quant_codec import QuantCodec
@@ -40,6 +41,7 @@ CODECS = {
     "raw": [RawCodec(), RawCodec()],
     "twc": [FpzipCodec(precision=16, group=0), FpzipCodec(precision=24, group=3)],
     "delta": [DeltaCodec(key_every=4), DeltaCodec(fidelity=20.0, key_every=100)],
+    "bricks": [BricksCodec(key_every=4), BricksCodec(fidelity=20.0, key_every=100)],
     "quant": [QuantCodec(), QuantCodec(bits=5, axis=-1)],
 }
 

@@ -24,7 +24,10 @@ import numpy as np
 from inv_jax import params as params_lib
 from inv_jax.types import InvError, Params
 
-Leaves = Mapping[str, np.ndarray]  # float32 arrays by path
+Leaves = Mapping[str, np.ndarray]  # by path: float32, int32 where the layout has indices
+
+
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # (path, shape) of leaves, in order
 
 
 class CorruptError(InvError):
@@ -33,15 +36,31 @@ class CorruptError(InvError):
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The leaves of a set of params that a codec stores, in the order of the stream."""
+    """The leaves of a set of params that a codec stores, in the order of the stream.
 
-    shapes: tuple[tuple[str, tuple[int, ...]], ...]  # (path, shape), in order
+    Attributes:
+      shapes: (path, shape) of the float32 leaves.
+      indices: The same of int32 leaves, which no codec rounds: `codec/indexed.py` stores them.
+    """
+
+    shapes: Shapes
+    indices: Shapes = ()
 
     @classmethod
-    def of(cls, params: Params, *roles: str) -> "Layout":
-        """The leaves of some roles, in the order of the tree; of no role there are none."""
-        leaves = params_lib.flatten(params_lib.select(params, roles))
-        return cls(tuple((path, tuple(leaf.shape)) for path, leaf in leaves.items()))
+    def of(cls, params: Params, *roles: str, indices: Sequence[str] = ()) -> "Layout":
+        """The leaves of some roles, in the order of the tree; of no role there are none.
+
+        Args:
+          params: The tree.
+          *roles: Of float32 leaves.
+          indices: Roles of int32 leaves.
+        """
+
+        def shapes(roles: Sequence[str]) -> Shapes:
+            leaves = params_lib.flatten(params_lib.select(params, roles))
+            return tuple((path, tuple(leaf.shape)) for path, leaf in leaves.items())
+
+        return cls(shapes(roles), shapes(indices))
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -49,21 +68,32 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """How many params there are in a set."""
+        """How many params there are in a set, indices left out."""
         return sum(math.prod(shape) for _, shape in self.shapes)
 
+    @property
+    def num_indices(self) -> int:
+        """How many indices there are in a set."""
+        return sum(math.prod(shape) for _, shape in self.indices)
+
     def pick(self, params: Params) -> dict[str, np.ndarray]:
-        """This layout's leaves of a params tree, as float32.
+        """This layout's leaves of a params tree, as float32; indices as int32.
 
         Raises:
-          InvError: If one is missing, or has another shape.
+          InvError: If one is missing, or has another shape, or an index is no whole number.
         """
         leaves = params_lib.flatten(params)
-        for path, shape in self.shapes:
+        for path, shape in (*self.shapes, *self.indices):
             if path not in leaves or np.shape(leaves[path]) != shape:
                 found = np.shape(leaves[path]) if path in leaves else "none"
                 raise InvError(f"parameter {path}: want shape {shape}, found {found}")
-        return {path: np.asarray(leaves[path], np.float32) for path in self.paths}
+        picked = {path: np.asarray(leaves[path], np.float32) for path in self.paths}
+        for path, _ in self.indices:
+            leaf = np.asarray(leaves[path])
+            if leaf.dtype != np.int32:
+                raise InvError(f"parameter {path}: want int32, found {leaf.dtype}")
+            picked[path] = leaf
+        return picked
 
     def ravel(self, leaves: Leaves) -> np.ndarray:
         """All leaves behind each other, (size,) float32."""
@@ -88,6 +118,7 @@ class Packet:
     is_key: bool  # whether it is decoded without the packets before it
     payload: bytes
     is_segment: bool = False  # whether the frames share one set of params
+    indices: Leaves | None = None  # of the first set: those a codec is told (`codec/indexed.py`)
 
     @property
     def sets(self) -> int:
@@ -152,7 +183,13 @@ class Encoder(abc.ABC):
 
 
 class Decoder(abc.ABC):
-    """Decodes packets in order, beginning with any key packet."""
+    """Decodes packets in order, beginning with any key packet.
+
+    Attributes:
+      is_finite: Whether all that it decodes is finite, whatever the bytes.
+    """
+
+    is_finite: ClassVar[bool] = False
 
     @abc.abstractmethod
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:
@@ -179,10 +216,12 @@ class Codec(abc.ABC):
     Attributes:
       name: What commands and files call it.
       uses_gauge: Whether its encoder asks a gauge, if it gets one.
+      params_per_byte: How many params of a key packet there are to a byte, at most.
     """
 
     name: ClassVar[str]
     uses_gauge: ClassVar[bool] = False
+    params_per_byte: ClassVar[int] = 8
 
     @abc.abstractmethod
     def encoder(self, layout: Layout, gauge: Gauge | None = None) -> Encoder:

@@ -44,7 +44,8 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
                           8  how many frames there are up to here
 
 A file of version 1 has no CDIF, and is otherwise the same; a writer goes on with it so. A file is
-of version 3 only if its segments are longer than a frame; then all its packets are segments.
+of version 3 only if its segments are longer than a frame; then all its packets are segments. It is
+of version 4 only if its layout has whole numbers, be its segments longer or not.
 
 Frames ascend from packet to packet, and so do offsets in an index. A packet has payload bytes for
 each set of params, see `least_bytes` in `codec/frames.py`, and a byte for each frame: so no file
@@ -70,8 +71,9 @@ from inv_jax.codec.base import CorruptError, Packet
 from inv_jax.codec.source import Source
 
 MAGIC = b"\x89INV\r\n\x1a\n"
-VERSION = 3  # the newest major version
+VERSION = 4  # the newest major version
 FRAMES_VERSION = 2  # of a file whose segments are frames
+SEGMENTS_VERSION = 3  # of one whose segments are longer
 META, COLOR, COLOR_DIFF, FRAME, INDEX, TAIL = b"META", b"COLR", b"CDIF", b"FRAM", b"INDX", b"TAIL"
 COLORS = (COLOR, COLOR_DIFF)  # parts of color params
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from absl import logging
 
 from inv_jax.codec import bitstream
-from inv_jax.codec.base import CorruptError, Layout
+from inv_jax.codec.base import CorruptError
 from inv_jax.codec.bitstream import Entry
-from inv_jax.codec.frames import least_bytes
+from inv_jax.codec.frames import least_key_bytes
+from inv_jax.codec.header import Header
 from inv_jax.codec.source import Source
 from inv_jax.types import InvError
 
@@ -38,9 +39,14 @@ class Contents:
       damages: What could not be read, up to a thousand; each is logged once, too.
     """
 
-    def __init__(self, source: Source, layout: Layout, name: str):
-        """`name` is what messages call the source."""
-        self._source, self._layout, self._name = source, layout, name
+    def __init__(self, source: Source, header: Header, name: str):
+        """`name` is what messages call the source.
+
+        Raises:
+          CorruptError: If its codec is not known.
+        """
+        self._source, self._name = source, name
+        self._least_key_bytes = least_key_bytes(header)
         self.groups: list[list[Entry]] = []
         self.colors: dict[int, int] = {}
         self.damages: list[Damage] = []
@@ -154,7 +160,7 @@ class Contents:
         return ""
 
     def _least_of(self, entry: Entry) -> int:
-        least = least_bytes(self._layout, entry.sets) if entry.is_key else 1
+        least = entry.sets * self._least_key_bytes if entry.is_key else 1
         return max(least, entry.count)
 
     def _follows(self, entry: Entry) -> bool:

@@ -41,13 +41,12 @@ with the CRC-32 of the layout. So it also shows a reference that is not the one 
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from inv_jax.codec import delta_state, entropy, rate
 from inv_jax.codec import history as history_lib
-from inv_jax.codec.base import Codec, Encoder, Gauge, Layout, Leaves, Packet
+from inv_jax.codec.base import Gauge, Layout, Leaves
 from inv_jax.codec.delta_decoder import DeltaDecoder
 from inv_jax.codec.entropy import Writer
 from inv_jax.codec.history import (
@@ -60,6 +59,7 @@ from inv_jax.codec.history import (
     Grid,
     History,
 )
+from inv_jax.codec.predictive import PredictiveCodec, PredictiveEncoder
 from inv_jax.codec.symbols import checksum, push_numbers, waves
 from inv_jax.types import InvError
 
@@ -68,31 +68,10 @@ _MOST_COARSER = 64  # eighths of an octave that steps may grow from one frame to
 
 
 @dataclasses.dataclass(frozen=True)
-class DeltaCodec(Codec):
-    """Frame by frame, predicted from the one before.
+class DeltaCodec(PredictiveCodec):
+    """Every param by itself, in contexts of its past; see `PredictiveCodec`."""
 
-    Attributes:
-      fidelity: PSNR in dB of the decoded picture against the one of the params that were encoded:
-        every frame has the coarsest steps that reach it, to a quarter of a dB. Without a gauge,
-        signal to noise of the params themselves.
-      key_every: Frames from one key frame to the next.
-      key_frames: Numbers of frames that are key frames too.
-
-    Raises:
-      InvError: On construction, if one of them is out of range.
-    """
-
-    fidelity: float = 40.0
-    key_every: int = 24
-    key_frames: tuple[int, ...] = ()
     name = "delta"
-    uses_gauge = True
-
-    def __post_init__(self):
-        if not 5.0 <= self.fidelity <= 120.0:
-            raise InvError(f"codec.fidelity={self.fidelity} dB; want 5 to 120, 40 as a rule")
-        if self.key_every < 1:
-            raise InvError(f"codec.key_every={self.key_every}; want frames, 1 or more")
 
     def encoder(self, layout: Layout, gauge: Gauge | None = None) -> "DeltaEncoder":
         return DeltaEncoder(self, layout, gauge)
@@ -101,38 +80,18 @@ class DeltaCodec(Codec):
         return DeltaDecoder(layout)
 
 
-class DeltaEncoder(Encoder):
+class DeltaEncoder(PredictiveEncoder):
     """Chooses steps and symbols; see `DeltaCodec`."""
+
+    _state: delta_state.State | None
 
     def __init__(self, codec: DeltaCodec, layout: Layout, gauge: Gauge | None):
         """Begins with a key frame."""
-        self._codec, self._layout = codec, layout
-        self._gauge: Gauge = gauge if gauge is not None else rate.RelativeGauge()
+        super().__init__(codec, layout, gauge)
         self._grid = Grid.of(layout)
-        self._target = 10.0 ** (-codec.fidelity / 10.0)
-        self._state: delta_state.State | None = None
-        self._key_frame = 0
 
-    def push(self, frame: int, leaves: Leaves) -> list[Packet]:
-        """See `Encoder.push`; always one packet."""
-        true = self._layout.ravel(leaves)
-        if not np.isfinite(true).all():
-            raise InvError(f"frame {frame} holds numbers that are not finite; train it again")
-        if self._state is not None and frame != self._state.frame + 1:
-            raise InvError(f"frame {frame} follows frame {self._state.frame}; want the next one")
-        is_key = (
-            self._state is None
-            or frame - self._key_frame >= self._codec.key_every
-            or frame in self._codec.key_frames
-        )
-        payload = self._push_key(frame, true) if is_key else self._push_predicted(frame, true)
-        return [Packet(frame, 1, is_key, payload)]
-
-    def decoded(self) -> Leaves:
-        """See `Encoder.decoded`."""
-        if self._state is None:
-            raise InvError("no frame has been encoded yet")
-        return self._layout.unravel(self._state.history.decoded.copy())
+    def _decoded(self) -> np.ndarray:
+        return self._state.history.decoded
 
     def steps(self) -> Leaves:
         """The steps of the frame pushed last, for training that knows what will be rounded."""
@@ -140,31 +99,14 @@ class DeltaEncoder(Encoder):
             raise InvError("no frame has been encoded yet")
         return self._layout.unravel(self._state.step(self._grid, self._state.own))
 
-    def resume(self, packets: Sequence[Packet]) -> None:
-        """Goes on behind packets that an encoder of the same settings made.
-
-        Args:
-          packets: From a key packet to the last one.
-
-        Raises:
-          CorruptError: If they cannot be decoded.
-        """
-        decoder = DeltaDecoder(self._layout)
-        for packet in packets:
-            decoder.decode(packet)
-            self._state = decoder.state
-            if packet.is_key:
-                self._key_frame = packet.first
-
-    # What is encoded.
-
-    def _push_key(self, frame: int, true: np.ndarray) -> bytes:
+    def _push_key(self, frame: int, true: np.ndarray, indices: Leaves) -> bytes:
+        del indices
         grid, leaves = self._grid, self._layout.unravel(true)
         weights = rate.importance(self._layout, leaves, self._gauge, self._target)
         leaf_exponents, lines = rate.exponents(grid, weights)
         base = delta_state.base(grid, leaf_exponents, lines)
         scale = history_lib.step_of(base)
-        floor = self._finest(true, scale)
+        floor = rate.finest(true, scale)
         tried: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
         def error(common: int) -> float:
@@ -192,21 +134,13 @@ class DeltaEncoder(Encoder):
             coded = entropy.push_by_context(writer, symbols[wave], contexts[wave], tables)
             crc = checksum(*coded, crc)
         self._state = delta_state.key_state(grid, frame, decoded, scale, common, crc)
-        self._key_frame = frame
         words = writer.words()
         head = delta_state.HEAD.pack(delta_state.KEY, crc) + delta_state.COUNT.pack(words.size)
         payload = head + words.tobytes()
         return payload.ljust(-(-grid.size // delta_state.PARAMS_PER_BYTE), b"\0")
 
-    @staticmethod
-    def _finest(values: np.ndarray, scale: np.ndarray) -> int:
-        """The lowest common exponent at which all symbols are small enough to be coded."""
-        largest = float((np.abs(values) / scale).max(initial=0.0)) / entropy.LIMIT
-        if largest <= 2.0 ** (-MAX_EXPONENT / PER_OCTAVE):
-            return -MAX_EXPONENT
-        return min(math.ceil(PER_OCTAVE * math.log2(largest)) + 1, MAX_EXPONENT)
-
-    def _push_predicted(self, frame: int, true: np.ndarray) -> bytes:
+    def _push_predicted(self, frame: int, true: np.ndarray, indices: Leaves) -> bytes:
+        del indices
         state, leaves = self._state, self._layout.unravel(true)
         gains = self._best_gains(true)
         predicted = state.history.predict(gains)
@@ -231,7 +165,7 @@ class DeltaEncoder(Encoder):
             self._grid, self._layout, true, state.history.decoded, state.scale, self._gauge
         )
         middle = round(float(np.mean(state.own)))
-        finest = self._finest(residual, state.scale) - int(worth.min())
+        finest = rate.finest(residual, state.scale) - int(worth.min())
         limits = finest, min(max(finest, middle + _MOST_COARSER), MAX_EXPONENT)
         common = rate.coarsest(error, middle, self._target, limits)
         own, history, shifts, contexts, symbols, decoded = tried[common]

@@ -6,14 +6,15 @@ import numpy as np
 
 from inv_jax.codec import delta_state, entropy
 from inv_jax.codec import history as history_lib
-from inv_jax.codec.base import CorruptError, Decoder, Layout, Packet
+from inv_jax.codec.base import CorruptError, Layout, Packet
 from inv_jax.codec.delta_state import COUNT, HEAD, KEY, PARAMS_PER_BYTE, PREDICTED, State
 from inv_jax.codec.entropy import Reader
 from inv_jax.codec.history import MAX_EXPONENT, MAX_GAIN, NUM_CONTEXTS, Grid
+from inv_jax.codec.predictive import PredictiveDecoder
 from inv_jax.codec.symbols import checksum, pull_numbers, waves
 
 
-class DeltaDecoder(Decoder):
+class DeltaDecoder(PredictiveDecoder):
     """Decodes packets in order; work and memory are bounded by the layout.
 
     Attributes:

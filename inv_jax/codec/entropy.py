@@ -92,7 +92,7 @@ class Writer:
         self._pushed: list[tuple[np.ndarray, np.ndarray | int]] = []
 
     def push(self, tokens: Tokens, counts: np.ndarray) -> None:
-        """Codes tokens by the counts (NUM_TOKENS,) of one table row."""
+        """Codes tokens (n,) by the counts (tokens,) of one table row, or by a row for each."""
         if tokens.size:
             self._pushed.append((tokens, counts.astype(np.float64)))
 
@@ -105,9 +105,13 @@ class Writer:
         """Everything pushed, as little-endian uint32."""
         coder = _stack.AnsCoder()
         for values, how in reversed(self._pushed):
-            is_plain = isinstance(how, int)
-            model = _model.Uniform(1 << how) if is_plain else _model.Categorical(how, perfect=False)
-            coder.encode_reverse(values.astype(np.int32), model)
+            given = values.astype(np.int32)
+            if isinstance(how, int):
+                coder.encode_reverse(given, _model.Uniform(1 << how))
+            elif how.ndim == 2:
+                coder.encode_reverse(given, _model.Categorical(perfect=False), how)
+            else:
+                coder.encode_reverse(given, _model.Categorical(how, perfect=False))
         return coder.get_compressed().astype("<u4")
 
 
@@ -137,6 +141,9 @@ class Reader:
         """The next `num` tokens (num,) int32, coded by the same counts."""
         if not num:
             return np.zeros(0, np.int32)
+        if counts.ndim == 2:
+            model = _model.Categorical(perfect=False)
+            return self._coder.decode(model, np.asarray(counts, np.float64))
         # A lazy model searches from the first token on: faster where that is likely, else slower.
         is_lazy = num < 64 or 2 * counts[:3].sum() > counts.sum()
         how = {"lazy": True} if is_lazy else {"perfect": False}  # both mean the same code

@@ -25,6 +25,7 @@ from inv_jax.codec.base import Codec, CorruptError, Decoder, Encoder, Gauge, Lay
 from inv_jax.types import InvError
 
 _LENGTH = struct.Struct("<I")
+_AXES = (1, 2, 4, 5)  # of a leaf
 _WHOLE = 32  # bits of a float32: nothing is lost
 
 
@@ -80,7 +81,7 @@ class Matrices:
         """Derives the columns from the layout's paths and shapes.
 
         Raises:
-          InvError: If a leaf is neither a kernel nor a bias (out,).
+          InvError: If a leaf is neither a kernel, nor a grid, nor a bias (out,).
         """
         networks = list(dict.fromkeys(path.split("/")[0] for path in layout.paths))
         numbers: dict[int, int] = {}  # of the matrices, by their rows
@@ -98,8 +99,10 @@ class Matrices:
         if any(path.count("/") < 2 for path in layout.paths):
             raise InvError(f"expected paths like network/role/layer/kernel, not {layout.paths[0]}")
         for path, shape in sorted(layout.shapes, key=place):
-            if len(shape) not in (1, 2, 4):
-                raise InvError(f"parameter {path} has shape {shape}; TWC stores kernels and biases")
+            if len(shape) not in _AXES:
+                raise InvError(
+                    f"parameter {path} has shape {shape}; TWC stores kernels, grids and biases"
+                )
             rows, columns = shape[-1], math.prod(shape[:-1])
             if rows not in numbers:
                 numbers[rows] = len(numbers)

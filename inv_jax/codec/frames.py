@@ -13,13 +13,28 @@ from inv_jax.types import Params
 LOSSLESS = 32
 
 
-def least_bytes(layout: Layout, sets: int = 1) -> int:
+def least_bytes(layout: Layout, sets: int = 1, params_per_byte: int = 8) -> int:
     """Bytes that params without a prediction have at least: a bit for each, 4 bytes for a leaf.
 
     It is a rule of the format, kept with zeros where needed, so that a small file cannot make a
     reader allocate a large network, or very many small arrays.
+
+    Args:
+      layout: The leaves; an index counts as a param.
+      sets: How many sets of them.
+      params_per_byte: Of the codec; those of some may be fewer bits.
     """
-    return sets * max(-(-layout.size // 8), 4 * len(layout.shapes))
+    size, leaves = layout.size + layout.num_indices, len(layout.shapes) + len(layout.indices)
+    return sets * max(-(-size // params_per_byte), 4 * leaves)
+
+
+def least_key_bytes(header: Header, sets: int = 1) -> int:
+    """The same of a key packet of a video.
+
+    Raises:
+      CorruptError: If its codec is not known.
+    """
+    return least_bytes(header.layout, sets, registry.params_per_byte(header.codec))
 
 
 def pad(payload: bytes, size: int) -> bytes:
@@ -77,7 +92,7 @@ class FrameDecoder:
         """
         layout, expected, self._next = self._header.layout, self._next, None
         if packet.is_key:
-            if len(packet.payload) < least_bytes(layout, packet.sets):
+            if len(packet.payload) < least_key_bytes(self._header, packet.sets):
                 raise CorruptError(
                     f"frame {packet.first}: {len(packet.payload)} bytes cannot be {packet.sets} "
                     f"frames of {layout.size} params"
@@ -86,7 +101,7 @@ class FrameDecoder:
         elif expected != packet.first or packet.sets != 1 or self._decoder is None:
             raise CorruptError(f"frame {packet.first}: the frame before it is missing")
         frames = self._decoder.decode(packet)
-        for number, leaves in frames.items():
+        for number, leaves in frames.items() if not self._decoder.is_finite else ():
             if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
                 raise CorruptError(f"frame {number} holds numbers that are not finite")
         self._next = packet.end

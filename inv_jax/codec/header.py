@@ -5,7 +5,9 @@ JSON (UTF-8) through zlib, one object; all keys are there, and others are skippe
     codec         text    name of the codec, as in `codec/registry.py`
     settings      object  the codec's settings, for people
     layout        list    leaves that each frame, or segment, has of its own, in a fixed order,
-                          each as ["fine/own/layer_0/kernel", [63, 256]]: its path, its sizes
+                          each as ["fine/own/layer_0/kernel", [63, 256]]: its path, its sizes;
+                          those of whole numbers stand last and have a third entry, "int32"
+                          (since version 4, see `codec/indexed.py`)
     color_layout  list    leaves that they share, in the same form; it may be empty
     segment_frames  whole number  may be missing, then 1: frames of the longest segment
     config        object  settings of the run; "model" (an object) says which network it is
@@ -48,6 +50,8 @@ from inv_jax.types import Cameras, InvError
 MOST_BYTES = 1 << 20  # of the JSON text, and of the payload; 21 cameras take 40 KB
 _MOST_LISTS = 50_000  # lists and objects in it; a camera takes ten, and Python some time for each
 _MOST_LEAVES = 512
+_MOST_AXES = 5  # of a leaf
+_INTEGERS = "int32"
 _MOST_PARAMS = 1 << 31
 _MOST_SEGMENT_FRAMES = 1 << 20
 _MOST_CAMS = 1 << 11
@@ -100,7 +104,10 @@ class Header:
         fields = {
             "codec": self.codec,
             "settings": self.settings,
-            "layout": self.layout.shapes,
+            "layout": [
+                *self.layout.shapes,
+                *((path, shape, _INTEGERS) for path, shape in self.layout.indices),
+            ],
             "color_layout": self.color_layout.shapes,
             "config": config,
             "rig": {
@@ -149,8 +156,8 @@ def load(payload: bytes) -> Header:
             raise ValueError(f"it has more than {_MOST_LISTS} lists")
         fields = json.loads(text)
         layout = _layout(fields["layout"])
-        color_layout = _layout(fields["color_layout"], may_be_empty=True)
-        _check_tree(layout.paths + color_layout.paths)
+        color_layout = _layout(fields["color_layout"], is_color=True)
+        _check_tree([path for path, _ in layout.shapes + layout.indices + color_layout.shapes])
         _check_text(fields["config"])
         return Header(
             codec=_is(str, fields["codec"]),
@@ -190,25 +197,29 @@ def _number(value: Any, least: float, most: float) -> float:
     return float(value)
 
 
-def _layout(rows: Any, *, may_be_empty: bool = False) -> Layout:
+def _layout(rows: Any, *, is_color: bool = False) -> Layout:
     rows = _is(list, rows)
-    if not (may_be_empty or rows) or len(rows) > _MOST_LEAVES:
+    if len(rows) > _MOST_LEAVES:
         raise ValueError(f"a layout of {len(rows)} leaves")
-    shapes, total = [], 0
-    for path, shape in rows:
+    shapes, indices, total = [], [], 0
+    for path, shape, *kind in rows:
         sizes = tuple(_is(int, size) for size in _is(list, shape))
-        if not 1 <= len(sizes) <= 4 or min(sizes) < 1:
+        if not 1 <= len(sizes) <= _MOST_AXES or min(sizes) < 1:
             raise ValueError(f"a leaf of shape {sizes}")
         total += math.prod(sizes)
         if not _PATH.fullmatch(_is(str, path)):
             raise ValueError(f"a leaf of the name {path[:50]!r}")
-        shapes.append((path, sizes))
+        if kind not in ([], [_INTEGERS]) or (kind and is_color) or (indices and not kind):
+            raise ValueError(f"a leaf {path[:50]} that is {str(kind)[:50]}")
+        (indices if kind else shapes).append((path, sizes))
+    if not (is_color or shapes):
+        raise ValueError("a layout of no leaves")
     if total > _MOST_PARAMS:
         raise ValueError(f"a layout of {total} params, of {_MOST_PARAMS} at most")
-    return Layout(tuple(shapes))
+    return Layout(tuple(shapes), tuple(indices))
 
 
-def _check_tree(paths: tuple[str, ...]) -> None:
+def _check_tree(paths: list[str]) -> None:
     """Leaves have a name each, and none is a folder of others."""
     inner = {path[: match.start()] for path in paths for match in re.finditer("/", path)}
     if len(set(paths)) < len(paths) or inner & set(paths):

@@ -93,7 +93,7 @@ def header(
     return Header(
         codec=codec.name,
         settings=codec.settings(),
-        layout=Layout.of(params, *roles.own),
+        layout=Layout.of(params, *roles.own, indices=roles.indices),
         color_layout=Layout.of(params, *roles.shared),
         config=config,
         rig=rig,

@@ -21,15 +21,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from inv_jax.codec import entropy
 from inv_jax.codec.base import Gauge, Layout, Leaves
 from inv_jax.codec.gauge import KeenGauge
-from inv_jax.codec.history import PER_OCTAVE, Grid
+from inv_jax.codec.history import MAX_EXPONENT, PER_OCTAVE, Grid
 
 _STEP_OVER_LAMBDA = 12.0  # c; 6 / ln 2 at high rate, more for what remains at low rate
 _ROW_RANGE = (-24, 40)  # exponents of a row or column, in 1/8 octaves
 _LEAF_RANGE = 127
 _WORTH_RANGE = 32
-_TOLERANCE = 1.06  # of a target, 0.25 dB: as far as the errors of neighbouring steps jump about
+TOLERANCE = 1.06  # of a target, 0.25 dB: as far as the errors of neighbouring steps jump about
 
 
 class RelativeGauge:
@@ -46,28 +47,35 @@ class RelativeGauge:
         return sum(errors) / max(len(errors), 1)
 
 
-def importance(layout: Layout, true: Leaves, gauge: Gauge, target: float) -> np.ndarray:
+def importance(
+    layout: Layout,
+    true: Leaves,
+    gauge: Gauge,
+    target: float,
+    part_of: Callable[[str], str] | None = None,
+) -> np.ndarray:
     """Error of the picture per squared change of each param, (size,) float64, all above 0.
 
-    A gauge that knows which params matter says how they compare within a network; how networks
-    compare is measured: each is shaken on its own, every param by as much as it should matter
-    equally, first by a guess, then so that about `target` comes out. Other gauges are asked leaf
-    by leaf.
+    A gauge that knows which params matter says how they compare within a leaf; how parts compare is
+    measured: each is shaken on its own, every param by as much as it should matter equally, first
+    by a guess, then so that about `target` comes out. Other gauges are asked leaf by leaf.
 
     Args:
       layout: Of the leaves.
       true: A frame.
       gauge: Measures pictures.
       target: Error of the picture around which the numbers should hold.
+      part_of: The part that a leaf belongs to, by its path; None: its network, whose leaves then
+        matter alike on average.
     """
     if isinstance(gauge, RelativeGauge):
         keen = {path: np.full(np.shape(leaf), _relative(leaf)) for path, leaf in true.items()}
         return layout.ravel(keen).astype(np.float64) / max(len(layout.paths), 1)
     if isinstance(gauge, KeenGauge):
-        keen, part_of = gauge.keenness(true), network_of
+        keen, part_of = gauge.keenness(true), part_of or network_of
     else:
         keen = {path: np.ones(np.shape(leaf)) for path, leaf in true.items()}
-        part_of = lambda path: path  # noqa: E731
+        part_of = str
     keen = {path: np.maximum(keen[path], 1e-6) for path in layout.paths}
     weights = {}
     for part in dict.fromkeys(map(part_of, layout.paths)):
@@ -185,6 +193,19 @@ def steps_for(weights: np.ndarray, base: np.ndarray, target: float) -> int:
     return round(0.5 * PER_OCTAVE * math.log2(target / max(error, 1e-300)))
 
 
+def finest(values: np.ndarray, scale: np.ndarray) -> int:
+    """The lowest common exponent at which all symbols are small enough to be coded.
+
+    Args:
+      values: (size,) what is rounded.
+      scale: (size,) steps without the common factor.
+    """
+    largest = float((np.abs(values) / scale).max(initial=0.0)) / entropy.LIMIT
+    if largest <= 2.0 ** (-MAX_EXPONENT / PER_OCTAVE):
+        return -MAX_EXPONENT
+    return min(math.ceil(PER_OCTAVE * math.log2(largest)) + 1, MAX_EXPONENT)
+
+
 def cheapest(scaled: np.ndarray, bits: np.ndarray, contexts: np.ndarray) -> np.ndarray:
     """Symbols that minimise `h e^2 + lambda * bits`, where steps were made from h.
 
@@ -230,7 +251,7 @@ def coarsest(
     lowest = guess = min(max(start, low), high)
     for _ in range(8):
         lowest, found = min(lowest, guess), error(guess)
-        if found <= target * _TOLERANCE:
+        if found <= target * TOLERANCE:
             good, low = guess, guess + 1
         else:
             high = guess - 1

@@ -67,7 +67,7 @@ class NeuralVideo:
 
     def _begin(self) -> None:
         """Knows nothing yet but the header."""
-        self._contents = Contents(self._source, self.header.layout, self._name)
+        self._contents = Contents(self._source, self.header, self._name)
         self._last: bitstream.Part | None = self._meta  # the part seen last
         self._end, self._is_closed = self._meta.end, False
         self._decoder = FrameDecoder(self.header)

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from inv_jax import params as params_lib
-from inv_jax.codec import bitstream, frames, index
+from inv_jax.codec import bitstream, frames, index, indexed
 from inv_jax.codec.base import Codec, CorruptError, Gauge, Packet
 from inv_jax.codec.bitstream import Entry
 from inv_jax.codec.colors import ColorEncoder, ColorPart
@@ -57,15 +57,15 @@ class VideoWriter:
         self._has_segments = header.segment_frames > 1
         self._num_segments = 0
         self._gauge = gauge
-        self._encoder = codec.encoder(header.layout, gauge)
+        self._encoder = indexed.encoder(codec, header.layout, gauge)
         self._entries: list[Entry] = []
         self._colors = ColorEncoder(header.color_layout, color_precision)
         self._next: int | None = None
         self._end = self._packet_bytes = 0
         self._file: IO[bytes] | None = None
         self._is_whole = False  # the file on disk is closed and lacks nothing
-        version = bitstream.VERSION if self._has_segments else bitstream.FRAMES_VERSION
-        begin = bitstream.signature(version) + bitstream.part(bitstream.META, header.dump())
+        begin = bitstream.signature(_version(header))
+        begin += bitstream.part(bitstream.META, header.dump())
         if go_on_before is not None and path.is_file() and not _is_begun(path, begin):
             self._go_on(go_on_before, codec)
             return
@@ -121,13 +121,13 @@ class VideoWriter:
             if not np.isfinite(leaf).all():
                 raise InvError(f"parameter {path} of frame {frame} is not finite; train it again")
         own = self._header.layout.pick(params)
-        newest = self._colors.newest
+        newest, is_shown = self._colors.newest, not self._header.layout.indices
         if newest is None or (newest.color != color and self._header.color_layout.shapes):
             if newest is not None:
                 self._write(self._encoder.finish())
-            newest = self._write_color(color, params)
-            if self._gauge is not None:
-                self._gauge.show(frames.assemble(own, newest.leaves))
+            newest, is_shown = self._write_color(color, params), False
+        if self._gauge is not None and not is_shown:  # colors, and indices, which no codec changes
+            self._gauge.show(frames.assemble(own, newest.leaves))
         self._next = segment.stop
         if self._has_segments:  # to the encoder it is a frame
             packets = self._encoder.push(self._num_segments, own)
@@ -177,7 +177,7 @@ class VideoWriter:
         newest = self._colors.newest
         for packet in packets:
             assert newest is not None, "packets come behind a color"
-            least = frames.least_bytes(self._header.layout, packet.sets) if packet.is_key else 0
+            least = frames.least_key_bytes(self._header, packet.sets) if packet.is_key else 0
             padded = dataclasses.replace(packet, payload=frames.pad(packet.payload, least))
             self._entries.append(Entry.of(self._end, padded, newest.color))
             part = bitstream.packet_part(padded, newest.color)
@@ -272,6 +272,14 @@ class VideoWriter:
             ends = ends[: max(1, len(ends) - 1)]
         count, self._end = ends[-1]
         return entries[:count]
+
+
+def _version(header: Header) -> int:
+    """The oldest version that can say what a file holds."""
+    if header.layout.indices:
+        return bitstream.VERSION
+    is_clip = header.segment_frames > 1
+    return bitstream.SEGMENTS_VERSION if is_clip else bitstream.FRAMES_VERSION
 
 
 def _of_segment(packet: Packet, segment: range) -> Packet:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 def settings() -> ConfigDict:
     """Fields of `codec` that are there without one."""
     codec = ConfigDict()
-    codec.name = ""  # '': none; 'delta', 'quant', 'raw', 'twc' (INV's)
+    codec.name = ""  # '': none; 'bricks', 'delta', 'quant', 'raw', 'twc' (INV's)
     return codec
 
 

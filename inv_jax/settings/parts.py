@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from inv_jax.settings import (
     cameras,
     codec,
+    codec_bricks,
     codec_delta,
     codec_quant,
     codec_twc,
@@ -103,6 +104,7 @@ CHOICES: Mapping[str, Mapping[str, Parts]] = {
     },
     "codec.name": {
         "": Parts({}),
+        "bricks": Parts({"codec": (codec.common, codec_bricks.settings)}),
         "delta": Parts({"codec": (codec.common, codec_delta.settings)}),
         "quant": Parts({"codec": (codec.common, codec_quant.settings)}),
         "twc": Parts({"codec": (codec.common, codec_twc.settings)}),

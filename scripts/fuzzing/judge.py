@@ -23,7 +23,7 @@ from . import mutations, samples
 SECONDS = 1.0  # of the processor that a file may take
 SPARE_BYTES = 1 << 26  # memory that any file may take
 BYTES_PER_BYTE = 200  # and so much more for each of its bytes
-_SHARES = {"raw": 3, "delta": 3, "twc": 2, "quant": 3}  # of the files
+_SHARES = {"raw": 3, "delta": 3, "bricks": 3, "twc": 2, "quant": 3}  # of the files
 _CLIP = 4  # frames of a segment, where there are several
 
 Frames = Mapping[int, Mapping[str, np.ndarray]]

@@ -69,7 +69,12 @@ _BIG = 10**400
         (("layout", 0, 1), [-8]),
         (("layout", 0, 1), [8.0]),
         (("layout", 0, 1), [True]),
-        (("layout", 0, 1), [1] * 5),
+        (("layout", 0, 1), [1] * 6),
+        (("layout", 0), ["fine/index/layer_0/cells", [8], "float64"]),
+        (("layout", 0), ["fine/index/layer_0/cells", [8], "int32"]),  # before others
+        (("layout", 0), ["fine/index/layer_0/cells", [8], "int32", 1]),
+        (("layout",), [["fine/index/layer_0/cells", [8], "int32"]]),  # and no others
+        (("color_layout", 0), ["fine/index/layer_0/cells", [8], "int32"]),
         (("layout", 0, 1), [2**31, 2**31]),
         (("layout", 0, 1), [_BIG] * 4),
         (("config",), "x"),

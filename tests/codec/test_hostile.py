@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from inv_jax.codec import bitstream
 from inv_jax.codec.base import CorruptError, Layout, Packet
+from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.frames import FrameDecoder, least_bytes
@@ -37,6 +38,7 @@ _CODECS = {
     "raw": [RawCodec(), RawCodec()],
     "twc": [FpzipCodec(precision=16, group=0)],
     "delta": [DeltaCodec(key_every=4), DeltaCodec(key_every=3)],
+    "bricks": [BricksCodec(key_every=4), BricksCodec(key_every=3)],
     "quant": [QuantCodec(), QuantCodec(bits=5, axis=-1)],
 }
 
@@ -176,7 +178,7 @@ def test_a_group_that_breaks_is_not_decoded_again_for_each_of_its_frames(samples
 def test_very_many_leaves_take_no_longer_than_they_must(samples):
     layout = Layout(tuple((f"fine/structure/layer_{i}/bias", (1 + i,)) for i in range(500)))
     start = time.process_time()
-    for codec in (RawCodec(), FpzipCodec(), DeltaCodec(), QuantCodec()):
+    for codec in (RawCodec(), FpzipCodec(), DeltaCodec(), BricksCodec(), QuantCodec()):
         FrameDecoder(samples.header(codec, layout=layout))
     assert time.process_time() - start < 1.0
     with pytest.raises(CorruptError, match="cannot be 1 frames"):
@@ -208,4 +210,5 @@ def test_the_fuzzer_runs_and_reports():
     assert report["failures"] == 0
     counts = [sum(found.values()) for found in report["counts"].values()]
     assert sum(counts) == report["files"] == 300
-    assert {kind.split("/")[0] for kind in report["counts"]} == {"raw", "twc", "delta", "quant"}
+    kinds = {kind.split("/")[0] for kind in report["counts"]}
+    assert kinds == {"raw", "twc", "delta", "bricks", "quant"}

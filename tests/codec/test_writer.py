@@ -2,6 +2,7 @@
 
 import pytest
 
+from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.raw_codec import RawCodec
@@ -14,6 +15,7 @@ CODECS = {
     "twc": FpzipCodec(16, 1),
     "groups": FpzipCodec(16, 3),
     "delta": DeltaCodec(key_every=3),
+    "bricks": BricksCodec(key_every=3),
 }
 _FRAMES = 7
 

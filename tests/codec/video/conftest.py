@@ -6,6 +6,7 @@ import pytest
 
 from inv_jax.codec import bitstream
 from inv_jax.codec.base import Codec
+from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
 from inv_jax.codec.raw_codec import RawCodec
@@ -40,6 +41,7 @@ def codecs() -> Mapping[str, Codec]:
         "groups": FpzipCodec(16, 2),
         "all": FpzipCodec(32, 0),
         "delta": DeltaCodec(key_every=3),
+        "bricks": BricksCodec(key_every=3),
     }
 
 

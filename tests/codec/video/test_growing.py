@@ -15,7 +15,7 @@ from inv_jax.params import flatten
 from inv_jax.types import InvError
 
 
-@pytest.mark.parametrize("name", ["raw", "groups", "delta"])
+@pytest.mark.parametrize("name", ["raw", "groups", "delta", "bricks"])
 def test_a_file_that_is_cut_has_exactly_its_whole_frames(
     videos, name, assert_same, parts_of, open_video
 ):
@@ -73,7 +73,7 @@ class _Growing(BytesSource):
         return super().read(offset, max(0, min(size, self.there - offset)))
 
 
-@pytest.mark.parametrize("name", ["raw", "groups", "delta"])
+@pytest.mark.parametrize("name", ["raw", "groups", "delta", "bricks"])
 def test_a_file_that_grows_by_a_few_bytes_at_a_time_has_exactly_its_whole_frames(
     videos, name, assert_same, parts_of
 ):
@@ -107,7 +107,7 @@ def test_a_closed_file_that_goes_on_is_read_over_its_old_index(
     assert sorted(decode_all(path)) == list(range(1, 9))
 
 
-@pytest.mark.parametrize("name", ["raw", "twc", "groups", "delta"])
+@pytest.mark.parametrize("name", ["raw", "twc", "groups", "delta", "bricks"])
 @pytest.mark.parametrize("before", [1, 3, 5, 6])
 def test_a_file_is_watched_while_its_writer_cuts_it_and_goes_on(
     samples, tmp_path, name, before, assert_same, codecs

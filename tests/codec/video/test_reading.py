@@ -81,6 +81,7 @@ def test_groups_begin_with_keys(videos, open_video):
         "groups": [1] * 4,  # of 1 (then the colors change), 2, 2 and 1 frames
         "all": [1] * 2,
         "delta": [3, 3],
+        "bricks": [3, 3],
     }
 
 
@@ -139,7 +140,7 @@ def test_an_unknown_codec_is_refused(samples, open_video):
     head = dataclasses.replace(samples.header(RawCodec()), codec="vp9")
     data = bitstream.signature() + bitstream.part(bitstream.META, head.dump())
     with pytest.raises(
-        CorruptError, match=r"codec 'vp9' is not known here, only delta, quant, raw, twc"
+        CorruptError, match=r"codec 'vp9' is not known here, only bricks, delta, quant, raw, twc"
     ):
         open_video(data)
 
