@@ -7,7 +7,7 @@ import ml_collections
 
 from inv_jax.assembly import record, sizing
 from inv_jax.checkpoint import FrameStore
-from inv_jax.codec import make
+from inv_jax.codec import indexed, make
 from inv_jax.codec.base import Codec
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.capture import Capture
@@ -49,7 +49,7 @@ def broadcast(
     longest = max(len(segment.frames) for segment in segments)
     header = make.header(codec, params, net.roles, config.to_dict(), rig, provenance, longest)
     header.dump()
-    codec.encoder(header.layout)
+    indexed.encoder(codec, header.layout)
 
     def open_writer(go_on_before: int) -> VideoWriter:
         return VideoWriter(

@@ -1,4 +1,4 @@
-"""Opens what can be looked at: the workdir of a run, or a neural video in a file."""
+"""Opens what can be looked at: the workdir of a run, a neural video in a file, or textures."""
 
 import dataclasses
 import functools
@@ -25,6 +25,9 @@ from inv_jax.data.segments import time_in
 from inv_jax.models.base import Model
 from inv_jax.player.player import FrameSource, FromMain, Player
 from inv_jax.render.view import ViewRenderer
+from inv_jax.textures.field import TexturedField
+from inv_jax.textures.folder import TextureFolder, is_textures
+from inv_jax.textures.manifest import CODEC
 from inv_jax.train.parallel import Devices
 from inv_jax.types import Cameras, InvError, Params, Views
 
@@ -120,19 +123,30 @@ class Playback:
         self.devices.agree(False)
 
 
-def open_playback(path: pathlib.Path, data_path: str = "") -> Playback:
+def open_playback(
+    path: pathlib.Path, data_path: str = "", *, takes_textures: bool = False
+) -> Playback:
     """Opens a run's workdir or an `.inv` file for evaluation and rendering; writes nothing.
 
     Args:
       path: The folder or the file.
       data_path: Where the capture is, if it has moved; of a file it is not known otherwise.
+      takes_textures: Whether it may also be a folder of textures: its params are good for pictures
+        alone.
 
     Raises:
-      InvError: If there is neither, or no frame in it yet.
+      InvError: If there is none of them, or no frame in it yet.
     """
     devices = Devices()
     if devices.from_main(path.is_file):
-        return _open_file(path, data_path, devices)
+        return _open_described(path, NeuralVideo.open, data_path, devices)
+    if devices.from_main(lambda: is_textures(path)):
+        if not takes_textures:
+            raise InvError(
+                f"{path} holds textures, which are for pictures alone: render, eval, video, play; "
+                "give the run that they were made of, or an .inv file"
+            )
+        return _open_described(path, TextureFolder, data_path, devices)
     return _open_workdir(path, data_path, devices)
 
 
@@ -146,19 +160,24 @@ def _open_workdir(workdir: pathlib.Path, data_path: str, devices: Devices) -> Pl
     return Playback(config, capture, source, model, player, devices, workdir, lambda: capture)
 
 
-def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback:
-    videos: list[NeuralVideo] = []  # of the main process
+def _open_described(
+    path: pathlib.Path,
+    open_source: Callable[[pathlib.Path], NeuralVideo | TextureFolder],
+    data_path: str,
+    devices: Devices,
+) -> Playback:
+    """Of what says itself whose frames it has: a file, or a folder of textures."""
+    sources: list[NeuralVideo | TextureFolder] = []  # of the main process
 
-    def open_video() -> Header:
-        videos.append(NeuralVideo.open(path))
-        return videos[0].header
+    def open_header() -> Header:
+        sources.append(open_source(path))
+        return sources[0].header
 
-    header = devices.from_main(open_video)
-    config, _ = model_of(header, str(path))
+    header = devices.from_main(open_header)
+    config, model = shown_by(header, str(path))
     config = _at(config, data_path)
-    source = FromMain(videos[0] if videos else None, devices)
+    source = FromMain(sources[0] if sources else None, devices)
     num_frames = _num_frames(config, source.frames(), path)
-    model = build.shown_model(config)
     player = _player(config, model, source, devices)
 
     def open_capture() -> Capture:
@@ -178,6 +197,12 @@ def _open_file(path: pathlib.Path, data_path: str, devices: Devices) -> Playback
     return Playback(
         *(config, header.rig, source, model, player, devices), path.parent, open_capture
     )
+
+
+def shown_by(header: Header, name: str) -> tuple[Config, Model]:
+    """The settings of a video, and what pictures of it show; otherwise as `model_of`."""
+    config, model = model_of(header, name)
+    return config, model if header.codec == CODEC else build.shown_model(config)
 
 
 def model_of(header: Header, name: str) -> tuple[Config, Model]:
@@ -208,8 +233,11 @@ def model_of(header: Header, name: str) -> tuple[Config, Model]:
             raise ValueError(f"render.fps={config.render.fps}")
         config.eval.rows_per_chunk = 0  # as fits this machine, not the one it was made on
         model = build.model(config.lock())
+        if header.codec == CODEC:
+            model = TexturedField.of(model)
         shapes, roles = jax.eval_shape(model.init, jax.random.key(0)), model.roles
-        if layouts != (Layout.of(shapes, *roles.own), Layout.of(shapes, *roles.shared)):
+        own = Layout.of(shapes, *roles.own, indices=roles.indices)
+        if layouts != (own, Layout.of(shapes, *roles.shared)):
             raise ValueError("the params are not those of the model")
         sizing.rows_per_chunk(config, model, Devices())
         _check_size(model, shapes, header.rig)

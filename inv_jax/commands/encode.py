@@ -19,12 +19,12 @@ from inv_jax.player.player import FrameSource, segments_of
 from inv_jax.settings import compose
 from inv_jax.types import InvError, Stopped
 
-USAGE = "--workdir=runs/demo --codec=delta|quant|raw|twc --out=video.inv [--fidelity=40 ...]"
+USAGE = "--workdir=runs/demo --codec=bricks|delta|quant|raw|twc --out=video.inv [--fidelity=40 ...]"
 REQUIRED = flagged.WORKDIR | {"out": "give the file to write, for example video.inv"}
 
 _NUMBERS = {
-    "fidelity": (flags.DEFINE_float, "delta: PSNR in dB against the stored frames."),
-    "key_every": (flags.DEFINE_integer, "delta: frames from one key frame to the next."),
+    "fidelity": (flags.DEFINE_float, "bricks, delta: PSNR in dB against the stored frames."),
+    "key_every": (flags.DEFINE_integer, "bricks, delta: frames from one key frame to the next."),
     "precision": (flags.DEFINE_integer, "twc: bits of a number, 2 to 32."),
     "group": (flags.DEFINE_integer, "twc: frames of a group; 0: all."),
     "bits": (flags.DEFINE_integer, "quant: bits of a weight, 1 to 16."),

@@ -39,7 +39,7 @@ Missing = Sequence[tuple[int, int]]  # masks, by frame and camera
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
-    flagged.define_workdir(values, or_video=True)
+    flagged.define_workdir(values, or_video=True, or_textures=True)
     flags.DEFINE_string(
         "cams", "test", "Cameras: test, train, all, or indices as 0,3.", flag_values=values
     )
@@ -76,7 +76,8 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     if out is not None and out.is_dir():
         raise InvError(f"--out={out} is a folder; give a file, as {out / 'table.json'}")
     flagged.join_processes(values)
-    playback = flagged.with_masks(open_playback(flagged.workdir(values), values.data_path), values)
+    playback = open_playback(flagged.workdir(values), values.data_path, takes_textures=True)
+    playback = flagged.with_masks(playback, values)
     capture = playback.capture
     cams = flagged.select_cams(values.cams, capture.train_cams, capture.test_cams)
     frames = flagged.select_frames(playback.player.frames, values.frames)

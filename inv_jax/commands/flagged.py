@@ -20,9 +20,12 @@ WORKDIR = {"workdir": "give the folder of the run"}
 CONFIG = {"config": "give a config file, for example configs/demo.py"}
 
 
-def define_workdir(values: flags.FlagValues, *, or_video: bool = False) -> None:
-    """`--workdir`; for commands that only look, it may also be an .inv file."""
-    text = "Folder of the run, or an .inv file." if or_video else "Folder of the run."
+def define_workdir(
+    values: flags.FlagValues, *, or_video: bool = False, or_textures: bool = False
+) -> None:
+    """`--workdir`; for commands that only look, it may also be an .inv file, or textures."""
+    others = [", or an .inv file"] * or_video + [", or a folder of textures"] * or_textures
+    text = f"Folder of the run{''.join(others)}."
     flags.DEFINE_string("workdir", None, text, flag_values=values)
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 
 from absl import flags
 
-from inv_jax.assembly import build, sizing
 from inv_jax.assembly import playback as playback_lib
+from inv_jax.assembly import sizing
 from inv_jax.codec.header import Header
 from inv_jax.commands.stop import Stop
 from inv_jax.player import outputs, paths
@@ -42,8 +42,8 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
     flags.DEFINE_string(
         "video",
         None,
-        "A run's folder, an .inv file, a published folder or its manifest.json; or the address of "
-        "one.",
+        "A run's folder or one of its textures, an .inv file, a published folder or its "
+        "manifest.json; or the address of one.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -156,8 +156,7 @@ class Pictures:
         Raises:
           InvError: If the video's settings do not fit together.
         """
-        config, _ = playback_lib.model_of(header, values.video)
-        model = build.shown_model(config)
+        config, model = playback_lib.shown_by(header, values.video)
         with config.unlocked():
             config.update({"eval": {"rows_per_chunk": values.rows_per_chunk}})
         devices = Devices()

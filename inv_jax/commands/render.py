@@ -36,7 +36,7 @@ REQUIRED = flagged.WORKDIR
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
-    flagged.define_workdir(values, or_video=True)
+    flagged.define_workdir(values, or_video=True, or_textures=True)
     define_path(values, "spiral")
     flags.DEFINE_list(
         "outputs",
@@ -86,7 +86,7 @@ def define_path(values: flags.FlagValues, default: str) -> None:
 def run(values: flags.FlagValues, stop: Stop) -> int:
     del stop
     flagged.join_processes(values)
-    playback = open_playback(flagged.workdir(values), values.data_path)
+    playback = open_playback(flagged.workdir(values), values.data_path, takes_textures=True)
     written: list[pathlib.Path] = []
     if values.save_path:
         written = [pathlib.Path(values.save_path).expanduser().absolute()]

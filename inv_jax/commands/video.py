@@ -32,7 +32,9 @@ REQUIRED = {"runs": "give folders of runs, or .inv files"}
 
 def define(values: flags.FlagValues, argv: list[str]) -> None:
     del argv
-    flags.DEFINE_list("runs", None, "Folders of runs, or .inv files.", flag_values=values)
+    flags.DEFINE_list(
+        "runs", None, "Folders of runs or of textures, or .inv files.", flag_values=values
+    )
     flags.DEFINE_list("names", [], "What to call them; default: as the files.", flag_values=values)
     flags.DEFINE_list(
         "outputs",
@@ -101,7 +103,7 @@ def open_runs(values: flags.FlagValues) -> tuple[list[Run], float]:
     names = list(values.names) or _names(files)
     if len(names) != len(files):
         raise InvError(f"--names={','.join(names)} for {len(files)} runs; give one for each")
-    playbacks = [open_playback(file, values.data_path) for file in files]
+    playbacks = [open_playback(file, values.data_path, takes_textures=True) for file in files]
     stored = [playback.player.frames for playback in playbacks]
     common = sorted(set.intersection(*map(set, stored)))
     if not common:

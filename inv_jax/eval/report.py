@@ -29,6 +29,8 @@ QUANTITIES = {
     "psnr": Quantity("PSNR", "dB", 3, higher_is_better=True),
     "psnr_dynamic": Quantity("PSNR dynamic", "dB", 3, higher_is_better=True),
     "psnr_static": Quantity("PSNR static", "dB", 3, higher_is_better=True),
+    "psnr_of_field": Quantity("of the field", "dB", 2, higher_is_better=True),
+    "psnr_lost": Quantity("lost", "dB", 3),
     "ssim": Quantity("SSIM", "", 4, higher_is_better=True),
     "ms_ssim": Quantity("MS-SSIM", "", 4, higher_is_better=True),
     "lpips": Quantity("LPIPS", "", 4),

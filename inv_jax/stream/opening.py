@@ -1,4 +1,4 @@
-"""From what a viewer names to a feed: a file, a folder, the address of either, or a run."""
+"""From what a viewer names to a feed: a file, a folder, the address of either, a run, textures."""
 
 import pathlib
 import urllib.parse
@@ -12,6 +12,7 @@ from inv_jax.stream.place import FolderPlace, WebPlace
 from inv_jax.stream.stored_run import StoredRun
 from inv_jax.stream.stream_feed import StreamFeed
 from inv_jax.stream.web import Traffic, Web
+from inv_jax.textures.folder import TextureFolder, is_textures
 
 
 def open_feed(name: str, wanted: Wanted) -> Feed:
@@ -19,7 +20,7 @@ def open_feed(name: str, wanted: Wanted) -> Feed:
 
     Args:
       name: An `.inv` file, a published folder or its manifest, or the http(s) address of one; or
-        the workdir of a run.
+        the workdir of a run, or a folder of its textures.
       wanted: What to play of it.
 
     Raises:
@@ -32,6 +33,8 @@ def open_feed(name: str, wanted: Wanted) -> Feed:
         path = path.parent
     if path.is_dir() and record.read(path) is not None:
         return VideoFeed(StoredRun(path.absolute()), wanted, Traffic())
+    if is_textures(path):
+        return VideoFeed(TextureFolder(path), wanted, Traffic())
     if path.is_dir():
         return StreamFeed(FolderPlace(path, Traffic()), wanted)
     return VideoFeed(NeuralVideo.open(path), wanted, Traffic())

@@ -73,7 +73,7 @@ def run_eval(folder, monkeypatch, capsys):
         is_main=True,
         wait_for_all=lambda: None,
     )
-    monkeypatch.setattr(evaluate, "open_playback", lambda path, data_path: playback)
+    monkeypatch.setattr(evaluate, "open_playback", lambda path, data_path, **_: playback)
 
     def run(*argv: str) -> list[str]:
         values = flags.FlagValues()
