@@ -28,12 +28,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 from absl import app, flags, logging
 from benching import rows as rows_lib
-from comparing import cells, protocol
+from comparing import cells, protocol, running
 
-from inv_jax.assembly import build
 from inv_jax.cli import main as inv_jax
 from inv_jax.commands.stop import Stop
 from inv_jax.data import files
@@ -97,21 +95,6 @@ def protocol_of_flags() -> protocol.Protocol:
     )
 
 
-def train(run: protocol.Run, should_stop: Callable[[], bool]) -> None:
-    """Trains what is left of a run; a folder of other settings is refused.
-
-    Raises:
-      InvError: If the settings cannot be right, or are not those of the folder.
-      Stopped: If asked to.
-    """
-    trainer, close = build.trainer(run.config, run.folder, should_stop)
-    try:
-        trainer.train()
-    finally:
-        close()
-        jax.clear_caches()  # programs of runs that are over
-
-
 def measure(run: protocol.Run) -> dict[str, float | None]:
     """Means over frames and cameras of what is measured; kept beside the run."""
     path, asked = run.folder / "comparison.json", {"masks": _MASKS.value, "cams": _CAMS.value}
@@ -153,7 +136,7 @@ def compare(
     before = 0.0
     for run in shared.runs(method, seed):
         logging.info("%s", run.folder)
-        train(run, should_stop)
+        running.train(run, should_stop)
         if not run.is_compared:
             before += sum(seconds_of(run))
             continue

@@ -11,10 +11,9 @@ import dataclasses
 import itertools
 import pathlib
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 from comparing import protocol
 
 from benching import rows as rows_lib
@@ -93,13 +92,17 @@ class Case:
             freeze_frame=freeze_frame or self.freeze_frame,
         )
 
+    def all_settings(self, model: str) -> tuple[str, ...]:
+        """Those of a model, and those that make its times known."""
+        return (*self.settings[model], *_BOTH)
+
     def config(self, model: str, settings: Iterable[str] = ()) -> build.Config:
         """A model's config, with more settings.
 
         Raises:
           InvError: If one of them cannot be right.
         """
-        return protocol.read_config(self.files[model], (*self.settings[model], *_BOTH, *settings))
+        return protocol.read_config(self.files[model], (*self.all_settings(model), *settings))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,21 +171,6 @@ def cells(
     return [cell for pair in pairs for cell in pair if cell is not None]
 
 
-def train(run: protocol.Run, should_stop: Callable[[], bool]) -> None:
-    """Trains what is left of a run.
-
-    Raises:
-      InvError: If the settings cannot be right, or are not those of the folder.
-      Stopped: If asked to.
-    """
-    trainer, close = build.trainer(run.config, run.folder, should_stop)
-    try:
-        trainer.train()
-    finally:
-        close()
-        jax.clear_caches()  # programs of runs that are over
-
-
 def measured(case: Case, cell: Cell, seed: int) -> dict[str, Any]:
     """What the rows of a cell's runs say; all of them are trained."""
     journals = [Journal(run.folder).rows() for run in cell.runs]
@@ -190,7 +178,7 @@ def measured(case: Case, cell: Cell, seed: int) -> dict[str, Any]:
     behind = frozen[1:]  # the first one has no gap, or one with what is done once
     warmup = [row for rows in journals for row in rows if row["frame"] < case.freeze_frame]
     steps = statistics.fmean(row["seconds"] for row in frozen)
-    gap = _mean(map(_gap, behind))
+    gap = _mean(map(gap_seconds, behind))
     waits = {
         name: _mean(row[name] for row in behind)
         for name in ("input_wait_seconds", "checkpoint_wait_seconds")
@@ -208,12 +196,12 @@ def measured(case: Case, cell: Cell, seed: int) -> dict[str, Any]:
         **waits,
         "other_seconds": max(0.0, gap - sum(waits.values())),
         "view_seconds": statistics.fmean(row["eval_seconds"] for row in frozen),
-        "warmup_seconds": sum(row["seconds"] + _gap(row) for row in warmup),
+        "warmup_seconds": sum(row["seconds"] + gap_seconds(row) for row in warmup),
         "warmup_steps": sum(row["steps"] for row in warmup),
     }
 
 
-def _gap(row: Row) -> float:
+def gap_seconds(row: Row) -> float:
     """Of a frame, without the view of the one before, which is rendered in it."""
     return max(0.0, row["gap_seconds"] - row["render_seconds"])
 

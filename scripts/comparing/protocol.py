@@ -19,6 +19,7 @@ import ml_collections
 from absl import flags
 
 from comparing import ROOT
+from inv_jax.assembly import fitting
 from inv_jax.commands import flagged
 from inv_jax.models import registry
 from inv_jax.types import InvError
@@ -150,6 +151,7 @@ class Protocol:
                     "data.num_frames": self.freeze_frame - first,
                     "train.freeze_frame": self.freeze_frame,
                     "train.warmup_steps": steps,
+                    **_first_steps(config, steps),
                     **start,
                 },
             ),
@@ -159,7 +161,7 @@ class Protocol:
             "train.freeze_frame": self.freeze_frame,
             "train.init_from": str(warmup.folder),
             "train.init_frame": self.freeze_frame - 1,
-            "train.init_roles": registry.make(config.model.to_dict()).roles.all,
+            "train.init_roles": _roles(config),
         }
         return [*earlier, warmup, *self._budgets(method, seed, config, changes)]
 
@@ -185,7 +187,7 @@ class Protocol:
         return [
             Run(
                 self._folder(seed) / f"{method.name}_{steps}",
-                _changed(config, {**changes, "train.steps": steps}),
+                _changed(config, {**changes, "train.steps": steps, **_first_steps(config, steps)}),
                 is_compared=True,
             )
             for steps in self.budgets
@@ -219,6 +221,16 @@ def read_config(file: str, settings: Sequence[str]) -> Config:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InvError(f"{file} with {', '.join(settings)}: {lines[-1]}") from error
     return values.config
+
+
+def _roles(config: Config) -> tuple[str, ...]:
+    """All roles of a model; sizes that follow from the capture say nothing of them."""
+    return registry.make(fitting.unopened(config).model.to_dict()).roles.all
+
+
+def _first_steps(config: Config, steps: int) -> dict[str, int]:
+    """The first frame of a run takes as many as the others, where it would take more."""
+    return {"train.first_steps": steps} if "first_steps" in config.train else {}
 
 
 def _changed(config: Config, changes: dict[str, Any]) -> Config:

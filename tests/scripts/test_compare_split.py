@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inv_jax.assembly import plans
+from inv_jax.assembly import fitting, plans
 from inv_jax.report import style
 from inv_jax.types import InvError
 
@@ -103,6 +103,20 @@ def test_a_method_is_parsed_with_values_that_have_commas():
     assert method == protocol.Method(
         "mine", "configs/split.py:density", (roles, "train.clip_norm=1.0")
     )
+
+
+def test_sizes_that_follow_from_the_capture_need_not_be_known(shared):
+    """A fast field's frames take the steps they are given, the first of a run, too."""
+    fast = protocol.Method.parse("fast=configs/fast.py")
+    warmup, *budgets = shared.runs(fast, 0)
+    assert _steps(warmup) == 300 * 5 + 300 * 4
+    for run, first in ((warmup, 1), *((run, 5) for run in budgets)):
+        plan = plans.of(fitting.unopened(run.config))
+        phases = [plan.phase(frame) for frame in run.frames]
+        assert run.frames[0] == first
+        assert len({phase.steps for phase in phases}) == 1
+    for run in budgets:
+        assert run.config.train.init_roles == ("structure", "color")
 
 
 @pytest.mark.parametrize("text", ["mine", "mine=", "=configs/base.py", "a/b=configs/base.py"])
