@@ -28,9 +28,7 @@ def settings() -> ConfigDict:
     model.space = ""  # 'projective': cameras that face one way; 'axes': that look inwards
     model.box = ()  # of the scene, nine numbers (geometry/boxes.py)
     model.levels = ()  # nodes of each grid, x, y and z, one after the other: 10,6,8,20,12,16
-    # Of the finest level: its nodes in x, y and z, and how many bricks of 4x4x4 a frame may have;
-    # 0,0,0,0: there is none.
-    model.bricks = ()
+    model.bricks = ()  # of the finest level: nodes in x, y, z, bricks of 4x4x4; 0,0,0,0: none
     model.bricks_every = 128  # steps of a frame after which they go where errors are, and before
     model.features = 7  # of a node, beside its density
     model.samples = 12  # along a ray
