@@ -140,6 +140,8 @@ def ablated() -> Iterator[Cell]:
         for default in defaults:
             run = protocol.Run(default.folder, record.read_config(default.folder))
             folder, settings = default.folder.parent / variant.name, variant.settings(run)
+            if not settings:
+                continue
             cell = fast_cases.fast(default.scene, folder, budget, default.seed, settings)
             earlier = default.commands if variant.goes_on else ()
             commands = (*earlier, *cell.commands)

@@ -189,7 +189,7 @@ class Decoder(abc.ABC):
       is_finite: Whether all that it decodes is finite, whatever the bytes.
     """
 
-    is_finite: ClassVar[bool] = False
+    is_finite: bool = False
 
     @abc.abstractmethod
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:

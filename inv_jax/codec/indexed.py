@@ -108,7 +108,7 @@ class IndexedDecoder(Decoder):
 
     def __init__(self, inner: Decoder, layout: Layout):
         """`inner` is told the indices of each packet."""
-        self._inner, self._layout = inner, layout
+        self._inner, self._layout, self.is_finite = inner, layout, inner.is_finite
         self._last: np.ndarray | None = None
 
     def decode(self, packet: Packet) -> dict[int, dict[str, np.ndarray]]:

@@ -24,7 +24,7 @@ class Variant:
     Attributes:
       group: What it changes; `--ablate` chooses by it.
       name: In folders and tables.
-      settings: Of the default's run, those that differ.
+      settings: Of the default's run, those that differ; none if nothing would.
       goes_on: Whether it starts from the default's last frame of Warm-Up, not from nothing.
     """
 
@@ -52,8 +52,12 @@ def _scaled(level: Shape, factor: float) -> Shape:
 
 
 def _finest(levels: list[Shape]) -> Shape:
-    """The finest of those that are as fine in depth as across, which all captures have."""
+    """The finest of the dense ones that are as fine in depth as across, which all captures have."""
     return max(levels, key=lambda level: level[2])
+
+
+def _without_bricks(run: Run) -> tuple[str, ...]:
+    return ("model.bricks=(0,0,0,0)",) if any(run.config.model.bricks) else ()
 
 
 def _unfrozen(run: Run) -> tuple[str, ...]:
@@ -87,6 +91,7 @@ VARIANTS = (
     *_one("roughness", "model.roughness", (0.0, 1e-6, 1e-4)),
     *_one("update_pull", "train.update_pull", (0.0, 0.4)),
     *_one("reset_optimizer", "train.reset_optimizer", (False,)),
+    Variant("bricks", "no_bricks", _without_bricks),
     Variant("levels", "no_coarsest", _with_levels(lambda levels: levels[1:])),
     Variant("levels", "no_finest", _with_levels(lambda levels: levels[:-1])),
     Variant(

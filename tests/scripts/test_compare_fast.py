@@ -101,6 +101,7 @@ def test_an_unknown_capture_and_a_missing_folder_are_refused(make_scene, tmp_pat
 def default(make_scene, tmp_path) -> protocol.Run:
     """A run of the defaults, as it is when its sizes are known."""
     known = (f"model.levels={_LEVELS}", "train.freeze_frame=4", "train.steps=50")
+    known += ("model.bricks=(92,52,56,480)",)
     cell = fast_cases.fast(make_scene("basketball", 9), tmp_path, "second", 0, known)
     return cell.commands[0].run
 
@@ -116,6 +117,14 @@ def test_levels_are_left_out_and_added_at_both_ends(default):
     assert _levels(default, "a_coarser") == (5, 3, 4, *_LEVELS)
     # Finer than the finest that is as fine in depth, not than one that is flat.
     assert _levels(default, "a_finer") == (*_LEVELS, 45, 27, 36)
+
+
+def test_bricks_are_left_out_where_there_are_some(default):
+    (variant,) = ablations.chosen(["bricks"])
+    assert variant.settings(default) == ("model.bricks=(0,0,0,0)",)
+    with default.config.unlocked():
+        default.config.model.bricks = (0, 0, 0, 0)
+    assert not variant.settings(default)
 
 
 def test_every_variant_differs_from_the_default_and_can_be_right(default, make_scene, tmp_path):
