@@ -112,7 +112,7 @@ def test_an_unknown_part_is_answered_with_those_there_are(field):
         ("model.w0", "model.w0 is a setting of model.name=image; this is nerf"),
         ("split.empty_rgb", "split.empty_rgb is a setting of model.name=split; this is nerf"),
         ("data.procedural.height", "is a setting of data.layout=procedural; this is n3dv"),
-        ("codec.fidelity", "codec.fidelity is a setting of codec.name=bricks or delta; this is none"),
+        ("codec.fidelity", "is a setting of codec.name=bricks or delta; this is none"),
         ("train.stepz", "train has no field 'stepz'. Did you mean \"steps\"?"),
         ("train.width", "train has no field 'width'. Did you mean \"model.width\"?"),
         ("modle.widht", "modle has no field 'widht'. Did you mean \"model.width\"?"),
