@@ -142,7 +142,7 @@ def floor(devices: Devices) -> Iterator[dict[str, Any]]:
     case, *_ = cases()
     config, folder = case.config(fast_runs.FAST, ("data.num_frames=1",)), _workdir()
     config = fitting.fitted(
-        config, None, lambda: captures.first_rig(config, folder, devices, lambda: False)
+        config, None, lambda: captures.first_rig(config, folder, devices, lambda: False), devices
     )
     capture = captures.of(config, folder)
     views = capture.load(capture.frames[0], capture.train_cams)
