@@ -14,11 +14,10 @@ The process, and with it all that it starts, is pinned to one core. `seconds` is
 bytes to params, with checks; `key_seconds` and `predicted_seconds` are those of the two kinds of
 packet that predictive codecs have, `random_seconds` any frame of a file, the packets on the way
 from its key included; the shared color params are decoded before. All these are seconds on the
-wall; `cpu_seconds` is what a frame in order took of the core, and on a machine with other work the
-better number, though without the process that decodes twc.
+wall; `cpu_seconds`, and likewise of each kind, is what a frame in order took of the core, and on a
+machine with other work the better number, though without the process that decodes twc.
 """
 
-import collections
 import os
 import pathlib
 import random
@@ -28,7 +27,7 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
-from benching import rows, setups
+from benching import decoding, rows, setups
 from fuzzing import samples
 
 from inv_jax.assembly import build
@@ -36,7 +35,7 @@ from inv_jax.codec.base import Codec, Layout
 from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.fpzip_codec import FpzipCodec
-from inv_jax.codec.frames import FrameDecoder, bits_per_param
+from inv_jax.codec.frames import bits_per_param
 from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.raw_codec import RawCodec
 from inv_jax.codec.video import NeuralVideo
@@ -104,16 +103,7 @@ def decode(video: NeuralVideo) -> dict[str, float]:
     start = time.perf_counter()
     video.color(video.color_id(video.frames()[0]))
     row: dict[str, float] = {"color_seconds": time.perf_counter() - start}
-    times: dict[str, list[float]] = collections.defaultdict(list)
-    for _ in range(_ROUNDS.value):
-        decoder = FrameDecoder(video.header)
-        for entry in (entry for group in video.groups for entry in group):
-            start, start_cpu = time.perf_counter(), time.process_time()
-            decoder.decode(video.packet(entry))
-            times["seconds"].append(time.perf_counter() - start)
-            times["cpu_seconds"].append(time.process_time() - start_cpu)
-            kind = "key_seconds" if entry.is_key else "predicted_seconds"
-            times[kind].append(times["seconds"][-1])
+    times = decoding.in_order(video, _ROUNDS.value) | {"random_seconds": []}
     rng = random.Random(0)
     for _ in video.frames():
         frame = rng.choice(video.frames())

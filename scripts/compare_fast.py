@@ -4,6 +4,8 @@ r"""The quality of the fast field beside INV: held-out views, moving pixels, fli
         --budgets=realtime,second --inv_steps=100 --plot=runs/compare_fast/frames.png
     python scripts/compare_fast.py --captures=basketball --frames=9 --seeds=0,1 \
         --ablate=hard_share,samples
+    python scripts/compare_fast.py --captures=basketball --inv_steps= --codecs=bricks \
+        --fidelities=35,37,39,41 --loops=37
 
 Captures are `basketball` (144x80, 24 frames), `dome` (304x168, cameras around the scene, 4 frames),
 `flame_steak` and `flame_steak_504` (252x189 and 504x378, one frame), real ones in `--data`, and
@@ -22,6 +24,12 @@ later, by `--first_frame`, shows what frames are without many before them. `trai
 camera's own. Seconds a frame are of its steps, and all in, without the held-out view;
 `warmup_seconds` of all frames before. LPIPS is there if its weights are (`inv-jax eval --help`).
 
+`--codecs` encodes the frames behind Warm-Up of the fast field's runs, afterwards, at each of
+`--fidelities`, and trains runs with the codec in the loop at each of `--loops`
+(`comparing/fast_rates.py`). `frame_bytes` are those of predicted frames, `key_bytes` of key frames,
+`lost` is held-out PSNR against the run without a codec, `most_lost` that of the worst frame; what a
+frame takes to be decoded are milliseconds of one core.
+
 `--ablate` changes one setting of the fast field at a time (`comparing/ablations.py`, 'all' or some
 of its groups), with the first of `--budgets`, and prints what that makes of the default. No new run
 is begun after `--seconds`; what is there is shown.
@@ -32,10 +40,11 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from absl import app, flags, logging
 from benching import rows as rows_lib
-from comparing import ablations, fast_cases, fast_measures, fast_table, protocol
+from comparing import ablations, fast_cases, fast_measures, fast_rates, fast_table, protocol
 from comparing.fast_cases import FAST, INV, Cell, Scene
 
 from inv_jax.assembly import record
@@ -62,6 +71,9 @@ _FAST = flags.DEFINE_multi_string("fast", [], "A setting of the fast field's run
 _INV = flags.DEFINE_multi_string("inv", [], "A setting of INV's runs, as train.warmup_steps=500.")
 _TRAINING = flags.DEFINE_integer("training_views", 3, "Measured of the cameras trained on.", 0)
 _ABLATE = flags.DEFINE_list("ablate", [], f"'all', or some of {', '.join(ablations.GROUPS)}.")
+_CODECS = flags.DEFINE_list("codecs", [], "That encode the fast field's frames: bricks, delta.")
+_FIDELITIES = flags.DEFINE_list("fidelities", ["35", "37", "39", "41"], "Afterwards, in dB.")
+_LOOPS = flags.DEFINE_list("loops", [], "In the loop of training, in dB.")
 _SECONDS = flags.DEFINE_float("seconds", 0.0, "Begins no run after so many; 0: begins all.", 0.0)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/compare_fast", "Folder for the runs.")
 _PLOT = flags.DEFINE_string("plot", "", "Draws PSNR over the frames into this PNG.")
@@ -148,28 +160,57 @@ def ablated() -> Iterator[Cell]:
             yield dataclasses.replace(cell, method=variant.name, commands=commands)
 
 
+def rated(cell: Cell, exact: dict[int, float]) -> Iterator[dict[str, Any]]:
+    """Rows of what the codecs of the flags make of a run of the fast field.
+
+    Args:
+      cell: The run.
+      exact: Its held-out PSNR, by frame.
+    """
+    rater = fast_rates.Rater(cell, exact)
+    for setting in fast_rates.settings_of(_CODECS.value, _FIDELITIES.value):
+        yield rater.afterwards(setting)
+    for setting in fast_rates.settings_of(_CODECS.value, _LOOPS.value):
+        folder = cell.folder.parent / f"loop_{setting.name}"
+        own = fast_cases.fast(cell.scene, folder, cell.budget, cell.seed, setting.settings)
+        _train(own)
+        yield rater.in_the_loop(setting, own.folder)
+
+
+def _train(cell: Cell) -> None:
+    for command in cell.commands:
+        rows_lib.say(f"{command.folder}")
+        command.train()
+
+
 def main(_: list[str]) -> None:
+    fast_rates.settings_of(_CODECS.value, [*_FIDELITIES.value, *_LOOPS.value])
     cells = ablated() if _ABLATE.value else compared()
     if not _ABLATE.value:
         cells = iter(list(cells))  # a mistake is said before anything is trained
     budget, devices, found = rows_lib.Budget(_SECONDS.value), Devices(), []
+    rates: list[dict[str, Any]] = []
     for cell in cells:
         if budget.is_over:
             rows_lib.say(f"{_SECONDS.value:g} s are over; not begun: {cell}")
             break
-        for command in cell.commands:
-            rows_lib.say(f"{command.folder}")
-            command.train()
+        _train(cell)
         rows = fast_measures.rows_of(cell, _TRAINING.value)
         summary = fast_measures.summary(cell, rows)
         rows_lib.emit(BENCH, devices, summary)
-        found.append((summary, fast_measures.held_out_psnr(rows)))
+        exact = fast_measures.held_out_psnr(rows)
+        found.append((summary, exact))
+        for row in rated(cell, exact) if cell.method == FAST else ():
+            rows_lib.emit(BENCH, devices, row)
+            rates.append(row)
     if not found:
         raise InvError("no run: give some of --captures, --seeds, --budgets and --inv_steps")
     summaries = [summary for summary, _ in found]
     tables = [fast_table.table(summaries, _SHARED.value)]
     if _ABLATE.value:
         tables = [fast_table.changes(summaries), *tables]
+    if rates:
+        tables.append(fast_table.rates(rates))
     for text in tables:
         print(f"\n{fast_table.as_markdown(text) if _MARKDOWN.value else text}")
     if _PLOT.value:

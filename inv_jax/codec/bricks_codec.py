@@ -20,8 +20,8 @@ A payload, numbers little-endian:
 Predicted frames: a flag for each leaf; a flag for each block of the leaves whose flag is set, in
 two waves, first those whose coordinates have an even sum; a flag for each node of the blocks whose
 flag is set, likewise. Then the codes of the nodes whose flag is set, in the order of these flags,
-but leaf by leaf; leaves with as many channels as the first one first, and so on. Of them a flag for
-each, channel by channel; then for those whose flag is set what is added, node by node.
+but leaf by leaf; leaves with as many channels as the first one first, and so on. Of them masks of
+which change, four channels of all nodes after four; then what is added to those, node by node.
 
 Key frames: exponents of steps, a step being 2^(e / 8): of each leaf the first channel's less that
 of the leaf before, the others' less that of the channel before. Flags of leaves and of blocks as
@@ -35,9 +35,9 @@ Flags and numbers are tokens in contexts (`bricks_tables.py`), each in a table o
 (`whole_tables.py`). Numbers that are not 0 have 15 tokens for -1, 1, -2 ... 7, -8 and one for all
 others; these follow behind all tokens that were coded together, as `entropy.py` has them: their
 tokens, then their plain bits, fewer before more. Exponents are coded so, too. Tables learn
-whenever something was coded together: flags of leaves, of a wave, of a channel; numbers; a key
-frame's exponents, and each of the portions that its symbols come in. They begin anew with each key
-frame, and behind it.
+whenever something was coded together: flags of leaves, of a wave; masks of four channels; numbers;
+a key frame's exponents, and each of the portions that its symbols come in. They begin anew with
+each key frame, and behind it.
 
 Rows of a leaf whose index changed (`codec/indexed.py`) have codes of 0 before the frame.
 
@@ -63,8 +63,8 @@ from inv_jax.codec.entropy import Writer
 from inv_jax.codec.history import MAX_EXPONENT, PER_OCTAVE
 from inv_jax.codec.predictive import PredictiveCodec, PredictiveEncoder
 
-_HEADROOM = 1.0  # dB that a key frame is better than asked for: what follows needs not touch all
-_PRICES = (0.05, 0.025, 0.0125, 0.0)  # of a bit, in squared steps; more is lost on true pictures
+_HEADROOM = 0.5  # dB that a key frame is better than asked for: what follows needs not touch all
+_PRICES = (0.1, 0.05, 0.025, 0.0125)  # of a bit, in squared steps; others cost more than they bring
 _SHORT = 1.0  # dB that a predicted frame may miss; else it becomes a key frame
 
 
@@ -125,7 +125,8 @@ class BricksEncoder(PredictiveEncoder):
         if np.abs(scaled).max() >= LIMIT:
             return None
         off = scaled - state.codes
-        offers = bricks_rate.offers(grid, off, state.codes, state.tables, state.recent)
+        keen = bricks_rate.keenness(grid, layout, self._gauge, leaves)
+        offers = bricks_rate.offers(grid, off, state.codes, keen, state.tables, state.recent)
 
         def error(price: float) -> float:
             codes = state.codes.copy()
@@ -183,7 +184,7 @@ def _dearest(error: Callable[[float], float], target: float) -> float | None:
       target: Wanted error.
 
     Returns:
-      A price; None if even for nothing the error is far from the target.
+      A price; None if even the lowest one leaves the error far from the target.
     """
     found = math.inf
     for price in _PRICES:

@@ -51,7 +51,8 @@ class Items:
 
     def take(self, which: np.ndarray) -> "Items":
         """Some of them: a mask, or which ones in which order."""
-        return Items(self.leaves[which], self.places[which], self.numbers[which])
+        at = np.flatnonzero(which) if which.dtype == bool else which
+        return Items(self.leaves.take(at), self.places.take(at), self.numbers.take(at))
 
     def then(self, other: "Items") -> "Items":
         """These and others, leaf by leaf."""
@@ -180,12 +181,13 @@ class State:
         for own, params, symbols in zip(
             grid.groups.values(), changed.params, changed.symbols, strict=True
         ):
-            met = self.codes[params] + symbols
+            met = self.codes.take(params) + symbols
             check_codes(met)
             self.codes[params] = met
             steps = np.zeros((len(grid.parts), met.shape[1]), np.float32)
             steps[own] = np.stack([self.steps[i] for i in own])
-            decoded[params] = met.astype(np.float32) * steps[leaves[np.isin(leaves, own)]]
+            rows = leaves if len(grid.groups) == 1 else leaves[np.isin(leaves, own)]
+            decoded[params] = met.astype(np.float32) * steps.take(rows, axis=0)
         self.recent.note(changed)
         self.decoded = decoded
 

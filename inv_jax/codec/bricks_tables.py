@@ -1,7 +1,7 @@
 """Contexts of `bricks`, and the tables that go with them (`inv_jax/codec/bricks_codec.py`).
 
-Everything is whole numbers. Leaves from the eighth on share their contexts, channels from the
-twelfth on theirs.
+Everything is whole numbers. Leaves from the eighth on share their contexts, channels from the ninth
+on theirs.
 """
 
 import dataclasses
@@ -11,14 +11,14 @@ import numpy as np
 
 from inv_jax.codec.whole_tables import WholeTables
 
-_LEAVES, _CHANNELS = 8, 12
-_GAIN = 2048  # of all tables but those of key frames' flags
+_LEAVES, _MASKS = 8, 3
+_GAIN = 2048  # of most tables
 
 # Flags: what changed so many frames before, 5 at most ...
-_AGES = np.array([0, 0, 1, 2, 2, 3])
+_AGES = np.array([0, 0, 1, 2, 2, 3], np.uint8)
 # ... and how many of six neighbours changed: those of the first wave in the frame before (three
 # classes), those of the second one in this frame (five).
-_AROUND = np.array([[0, 1, 1, 2, 2, 2, 2], [3, 4, 5, 6, 7, 7, 7]])
+_AROUND = np.array([[0, 1, 1, 2, 2, 2, 2], [3, 4, 5, 6, 7, 7, 7]], np.uint8)
 # How likely they are set before anything was learned, in 1/256: rows of ages.
 _BLOCK_ODDS = (
     (102, 128, 220, 59, 105, 141, 200, 238),
@@ -32,9 +32,11 @@ _NODE_ODDS = (
     (18, 38, 84, 14, 32, 67, 97, 154),
     (15, 35, 82, 8, 30, 67, 110, 177),
 )
-# Flags of a node's codes: rows of the code's size, 3 at most, by how many of the node's codes of
-# channels before change, 2 at most.
-_CODE_ODDS = ((28, 6, 13), (128, 27, 36), (113, 43, 54), (148, 40, 52))
+# Which of a node's codes change, four channels at a time, the first one as the lowest bit: how
+# likely a code of 0 and another one change, by how many of the four before it do, 2 at most.
+MASKED = 4
+_CODE_ODDS = ((28, 6, 13), (128, 35, 45))
+_BITS = (np.arange(2**MASKED)[:, None] >> np.arange(MASKED) & 1).astype(bool)
 # What is added to a code, by the code from -4 or less to 4 or more: how likely the tokens of
 # -1, 1, -2 ... 7, -8 are, and what stands for others.
 _CODES = np.array([0, 1, 1, 2, 3, 4, 5, 5, 6])
@@ -64,7 +66,7 @@ class FrameTables:
     leaves: WholeTables
     blocks: WholeTables
     nodes: WholeTables
-    flags: list[WholeTables]  # by channel
+    masks: list[WholeTables]  # by fours of channels
     small: WholeTables
     large: WholeTables
 
@@ -75,17 +77,27 @@ class FrameTables:
             leaves=WholeTables.flags([192] * _LEAVES, _GAIN),
             blocks=WholeTables.flags(np.ravel(_BLOCK_ODDS).tolist() * _LEAVES, _GAIN),
             nodes=WholeTables.flags(np.ravel(_NODE_ODDS).tolist() * _LEAVES, _GAIN),
-            flags=[
-                WholeTables.flags(np.ravel(_CODE_ODDS).tolist() * _LEAVES, _GAIN)
-                for _ in range(_CHANNELS)
-            ],
+            masks=[WholeTables(_mask_counts(), 2 * _GAIN) for _ in range(_MASKS)],
             small=_small(_CHANGES * _LEAVES),
             large=WholeTables.falling([224]),
         )
 
-    def flags_of(self, channel: int) -> WholeTables:
-        """Those of flags of a channel's codes."""
-        return self.flags[min(channel, _CHANNELS - 1)]
+    def masks_of(self, channel: int) -> WholeTables:
+        """Those of the four channels that begin with this one."""
+        return self.masks[min(channel // MASKED, _MASKS - 1)]
+
+
+def _mask_counts() -> np.ndarray:
+    """A row for each leaf, mask of codes that are not 0, and whether a channel before changes."""
+    made = np.empty((2**MASKED, 2, 2**MASKED), np.int64)
+    for codes, before, mask in np.ndindex(made.shape):
+        weight, met = 1, before
+        for bit in range(MASKED):
+            odds = _CODE_ODDS[codes >> bit & 1][min(met, 2)]
+            weight *= odds if mask >> bit & 1 else 256 - odds
+            met += mask >> bit & 1
+        made[codes, before, mask] = max(weight >> 16, 1)
+    return np.tile(made.reshape(-1, 2**MASKED), (_LEAVES, 1))
 
 
 def _small(rows: Sequence[Sequence[int]]) -> WholeTables:
@@ -140,30 +152,40 @@ def flag_contexts(
     Returns:
       (n,) uint8.
     """
-    row = np.minimum(leaves, _LEAVES - 1) * len(_NODE_ODDS) + _AGES[np.minimum(ages, 5)]
-    return (row * len(_NODE_ODDS[0]) + _AROUND[wave][around]).astype(np.uint8)
+    row = np.minimum(leaves, _LEAVES - 1).astype(np.uint8) * np.uint8(len(_NODE_ODDS))
+    row += _AGES.take(ages, mode="clip")
+    return row * np.uint8(len(_NODE_ODDS[0])) + _AROUND[wave].take(around)
 
 
-def code_contexts(leaves: np.ndarray, codes: np.ndarray, met: np.ndarray) -> np.ndarray:
-    """Of flags of codes of a channel that change.
+def mask_contexts(leaves: np.ndarray, codes: np.ndarray, is_met: np.ndarray) -> np.ndarray:
+    """Of masks of codes that change.
 
     Args:
       leaves: (n,) numbers of theirs.
-      codes: (n,) int32.
-      met: (n,) how many of the node's codes of channels before change.
+      codes: (n, up to 4) int32.
+      is_met: (n,) bool, whether a code of a channel before changes.
 
     Returns:
       (n,) uint8.
     """
-    row = np.minimum(leaves, _LEAVES - 1) * len(_CODE_ODDS)
-    row = (row + np.minimum(np.abs(codes), len(_CODE_ODDS) - 1)) * len(_CODE_ODDS[0])
-    return (row + np.minimum(met, len(_CODE_ODDS[0]) - 1)).astype(np.uint8)
+    row = np.minimum(leaves, _LEAVES - 1).astype(np.uint8) << np.uint8(MASKED + 1)
+    return row + (masks(codes != 0) << np.uint8(1)) + is_met
+
+
+def masks(flags: np.ndarray) -> np.ndarray:
+    """Masks (n,) uint8 of flags (n, up to 4) bool."""
+    return flags.astype(np.uint8) @ (np.uint8(1) << np.arange(flags.shape[1], dtype=np.uint8))
+
+
+def unmasked(found: np.ndarray, count: int) -> np.ndarray:
+    """Flags (n, count) bool of masks (n,) uint8."""
+    return _BITS[:, :count].take(found, axis=0)
 
 
 def change_contexts(leaves: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Of what is added to codes (n,) int32 that change, of leaves (n,); (n,) uint8."""
     row = np.minimum(leaves, _LEAVES - 1) * len(_CHANGES)
-    return (row + _CODES[np.clip(codes, -4, 4) + 4]).astype(np.uint8)
+    return (row + _CODES.take(codes + 4, mode="clip")).astype(np.uint8)
 
 
 def key_contexts(

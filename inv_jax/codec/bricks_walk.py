@@ -8,7 +8,7 @@ from inv_jax.codec import both_ways, bricks_tables
 from inv_jax.codec.blocks import LOCAL, WAVES, Blocks
 from inv_jax.codec.both_ways import Coder
 from inv_jax.codec.bricks_state import Changed, Items, Recent
-from inv_jax.codec.bricks_tables import FrameTables
+from inv_jax.codec.bricks_tables import MASKED, FrameTables
 from inv_jax.codec.whole_tables import WholeTables
 
 _LOCAL_WAVES = tuple(np.flatnonzero(LOCAL.sum(axis=1) % WAVES == wave) for wave in range(WAVES))
@@ -55,11 +55,11 @@ def predicted(
     params, symbols = [], []
     for channels, leaves in grid.groups.items():
         own = nodes if len(grid.groups) == 1 else nodes.take(np.isin(nodes.leaves, leaves))
-        starts = np.array([part.params.start for part in grid.parts])[own.leaves]
+        starts = np.array([part.params.start for part in grid.parts]).take(own.leaves)
         which = (starts + own.numbers * channels)[:, None] + np.arange(channels)
         given = None if known is None else known.symbols[which]
         params.append(which)
-        symbols.append(_changes(coder, own.leaves, codes[which], tables, given))
+        symbols.append(_changes(coder, own.leaves, codes.take(which), tables, given))
     return Changed(blocks, nodes, params, symbols)
 
 
@@ -131,11 +131,12 @@ def _flagged(
     found = Items.none()
     for wave, items in enumerate(waves):
         met = np.zeros(last.size, np.uint8)
-        beside = before.places[:, None] + around[before.leaves]
+        beside = before.places[:, None] + around.take(before.leaves, axis=0)
         np.add.at(met, beside.ravel(), np.uint8(1))
         at = items.places
-        contexts = bricks_tables.flag_contexts(items.leaves, wave, frame - last[at], met[at])
-        given = None if known is None else known[at]
+        ages = frame - last.take(at)
+        contexts = bricks_tables.flag_contexts(items.leaves, wave, ages, met.take(at))
+        given = None if known is None else known.take(at)
         before = items.take(coder.tokens(contexts, tables, given) > 0)
         found = found.then(before)
     return found
@@ -158,15 +159,17 @@ def _changes(
       known: What is to be coded, if it is known.
     """
     flags = np.zeros(codes.shape, bool)
-    met = np.zeros(len(codes), np.int32)
-    for channel in range(codes.shape[1]):
-        contexts = bricks_tables.code_contexts(leaves, codes[:, channel], met)
-        given = None if known is None else (known[:, channel] != 0).astype(np.uint8)
-        is_set = coder.tokens(contexts, tables.flags_of(channel), given)
-        flags[:, channel] = is_set
-        met += is_set
-    contexts = bricks_tables.change_contexts(np.repeat(leaves, met), codes[flags])
-    given = None if known is None else known[flags]
-    found = np.zeros(codes.shape, np.int32)
-    found[flags] = both_ways.nonzero(coder, contexts, tables.small, tables.large, given)
-    return found
+    is_met = np.zeros(len(codes), bool)
+    for channel in range(0, codes.shape[1], MASKED):
+        four = slice(channel, channel + MASKED)
+        contexts = bricks_tables.mask_contexts(leaves, codes[:, four], is_met)
+        given = None if known is None else bricks_tables.masks(known[:, four] != 0)
+        mask = coder.tokens(contexts, tables.masks_of(channel), given)
+        flags[:, four] = bricks_tables.unmasked(mask, flags[:, four].shape[1])
+        is_met |= mask > 0
+    at = np.flatnonzero(flags)
+    contexts = bricks_tables.change_contexts(leaves.take(at // codes.shape[1]), codes.take(at))
+    given = None if known is None else known.take(at)
+    found = np.zeros(codes.size, np.int32)
+    found[at] = both_ways.nonzero(coder, contexts, tables.small, tables.large, given)
+    return found.reshape(codes.shape)

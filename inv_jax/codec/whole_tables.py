@@ -51,11 +51,15 @@ class WholeTables(Tables):
 
     def learn_all(self, contexts: np.ndarray, tokens: Tokens) -> None:
         """Counts tokens (n,) met in contexts (n,)."""
-        rows, size = self.counts.shape
-        met = np.bincount(contexts.astype(np.int64) * size + tokens, minlength=rows * size)
-        self.counts += self.gain * met.reshape(rows, size)
-        while (is_over := self.counts.sum(axis=1) > self.limit).any():
-            self.counts[is_over] = (self.counts[is_over] + 1) >> 1
+        counts = self.met(contexts)
+        at = contexts.astype(np.int64) * counts.shape[1] + tokens
+        counts += self.gain * np.bincount(at, minlength=counts.size).reshape(counts.shape)
+        while (is_over := counts.sum(axis=1) > self.limit).any():
+            counts[is_over] = (counts[is_over] + 1) >> 1
+
+    def met(self, contexts: np.ndarray) -> np.ndarray:
+        """A view of the counts up to the last row that is among these contexts."""
+        return self.counts[: int(contexts.max(initial=0)) + 1]
 
 
 def weights(counts: np.ndarray) -> np.ndarray:
@@ -84,18 +88,18 @@ def _falling(ratio: int) -> np.ndarray:
 
 def push_tokens(writer: Writer, tokens: Tokens, contexts: np.ndarray, tables: WholeTables) -> None:
     """Codes tokens (n,) uint8, each in its context, in their order; then tables learn them."""
-    rows = weights(tables.counts)
+    rows = weights(tables.met(contexts))
     for part in _parts(tokens.size, rows.shape[1]):
-        writer.push(tokens[part], rows[contexts[part]])
+        writer.push(tokens[part], rows.take(contexts[part], axis=0))
     tables.learn_all(contexts, tokens)
 
 
 def pull_tokens(reader: Reader, contexts: np.ndarray, tables: WholeTables) -> Tokens:
     """The inverse of `push_tokens`."""
-    rows = weights(tables.counts).astype(np.float64)
+    rows = weights(tables.met(contexts)).astype(np.float64)
     tokens = np.empty(contexts.shape, np.uint8)
     for part in _parts(tokens.size, rows.shape[1]):
-        given = rows[contexts[part]]
+        given = rows.take(contexts[part], axis=0)  # several times as fast as rows[...]
         tokens[part] = reader.pull(len(given), given)
     tables.learn_all(contexts, tokens)
     return tokens

@@ -21,6 +21,11 @@ _QUALITY = (
 _SECONDS = ("steps_seconds", "frame_seconds", "warmup_seconds")
 # Of changes: the default's value, and behind it by how much each variant differs.
 _ABLATED = ("psnr", "changed", "training", "ssim", "flip", "flicker")
+_RUN = ("capture", "method", "budget")
+_RATED = ("capture", "budget", "codec", "fidelity", "way")
+_RATES = ("frame_bytes", "largest_bytes", "key_bytes", "psnr")
+_LOSSES = ("lost", "most_lost")
+_DECODING = {"frame_ms": "predicted_cpu_seconds", "key_ms": "key_cpu_seconds"}  # by column
 MEAN = "mean"
 
 
@@ -73,11 +78,40 @@ def changes(rows: Sequence[Row]) -> str:
     return report.format_table(found, columns, has_summary=False)
 
 
-def _groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each capture, method and budget, over seeds, in their order."""
+def rates(rows: Sequence[Row]) -> str:
+    """Bytes against PSNR that is lost, a line for each setting of a codec and seed, and their mean.
+
+    Args:
+      rows: Those of `comparing/fast_rates.py`.
+    """
+    shown: list[Row] = []
+    for mine in _groups(rows, _RATED):
+        shown += mine
+        if len(mine) > 1:
+            means = {name: _mean(mine, name) for name in (*_RATES, *_LOSSES, *_DECODING.values())}
+            shown.append({**mine[0], "seed": MEAN, **means})
+    shown = [
+        {
+            **row,
+            "seed": str(row["seed"]),
+            **{name: f"{row[name]:.3f}" for name in _LOSSES},
+            **{name: _milliseconds(row.get(seconds)) for name, seconds in _DECODING.items()},
+        }
+        for row in shown
+    ]
+    columns = (*_RATED, "seed", "frames", *_RATES, *_LOSSES, *_DECODING)
+    return report.format_table(shown, columns, has_summary=False)
+
+
+def _milliseconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{1e3 * seconds:.1f}"
+
+
+def _groups(rows: Sequence[Row], same: Sequence[str] = _RUN) -> list[list[Row]]:
+    """The rows that are alike in these columns, over seeds, in their order."""
     found: dict[tuple, list[Row]] = {}
     for row in rows:
-        found.setdefault((row["capture"], row["method"], row["budget"]), []).append(row)
+        found.setdefault(tuple(row[name] for name in same), []).append(row)
     return list(found.values())
 
 

@@ -160,8 +160,8 @@ class Twin:
 
     def _fresh(self):
         fresh = vars(bricks_tables.FrameTables.fresh())
-        flags = [_Table(one) for one in fresh.pop("flags")]
-        return {name: _Table(one) for name, one in fresh.items()} | {"flags": flags}
+        masks = [_Table(one) for one in fresh.pop("masks")]
+        return {name: _Table(one) for name, one in fresh.items()} | {"masks": masks}
 
     def _key_leaf(self, stack, leaf, blocks, tables):
         sizes = {}
@@ -223,15 +223,20 @@ class Twin:
 
     def _codes(self, stack, channels, nodes):
         met, changes = [0] * len(nodes), []
-        for channel in range(channels):
-            sizes = [min(abs(self.leaves[i].codes[node][channel]), 3) for i, node in nodes]
-            contexts = [
-                (min(i, 7) * 4 + size) * 3 + min(count, 2)
-                for (i, _), size, count in zip(nodes, sizes, met, strict=True)
+        for first in range(0, channels, 4):
+            contexts = []
+            for (i, node), count in zip(nodes, met, strict=True):
+                four = self.leaves[i].codes[node][first : first + 4]
+                mask = sum(1 << bit for bit, code in enumerate(four) if code)
+                contexts.append((min(i, 7) * 16 + mask) * 2 + count)
+            found = stack.tokens(contexts, self._tables["masks"][min(first // 4, 2)])
+            met = [count or int(mask > 0) for count, mask in zip(met, found, strict=True)]
+            changes += [
+                (n, first + bit)
+                for n, mask in enumerate(found)
+                for bit in range(4)
+                if mask >> bit & 1
             ]
-            flags = stack.tokens(contexts, self._tables["flags"][min(channel, 11)])
-            met = [count + flag for count, flag in zip(met, flags, strict=True)]
-            changes += [(n, channel) for n, flag in enumerate(flags) if flag]
         contexts = []
         for n, channel in sorted(changes):
             code = self.leaves[nodes[n][0]].codes[nodes[n][1]][channel]

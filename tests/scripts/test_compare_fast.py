@@ -299,3 +299,11 @@ def test_a_comparison_is_trained_by_commands_once_and_shown_again(tiny_capture, 
     changed = _compare(tmp_path, *flags, "--ablate=hard_share")
     assert changed.returncode == 0, changed.stderr[-2000:]
     assert "hard_share=0.67" in changed.stdout
+    coded = _compare(tmp_path, *flags, "--codecs=bricks", "--fidelities=30", "--loops=30")
+    assert coded.returncode == 0, coded.stderr[-2000:]
+    rows = [json.loads(line) for line in coded.stdout.splitlines() if '"way"' in line]
+    assert [row["way"] for row in rows] == ["afterwards", "in the loop"]
+    for row in rows:
+        assert row["frames"] == 3
+        assert 0 < row["key_bytes"] < row["file_bytes"]
+    assert abs(rows[0]["lost"]) < 1.0
