@@ -19,13 +19,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
 from inv_jax.geometry import cameras as cameras_lib
+from inv_jax.geometry import rig_checks
 from inv_jax.types import Cameras, InvError, Rays
 
 PROJECTIVE, AXES = "projective", "axes"
@@ -36,7 +36,6 @@ MARGIN = 0.2  # part of the half width that what is beyond the middle of the box
 _GRID = 24  # rays a side of each camera that a box is fitted to
 _DEPTHS = 6  # points of each of them
 _FEW = 0.3  # percent of the points, on each side, that may lie beyond the middle of the box
-_PIERCED = 0.05  # part of a camera's rays that have to pass through the middle of the box
 
 
 @struct.dataclass
@@ -80,16 +79,21 @@ class Box:
     far: float = 0.0
 
     @classmethod
-    def of(cls, kind: str, numbers: Sequence[float]) -> "Box":
+    def of(cls, kind: str, numbers: Sequence[Any]) -> "Box":
         """From the numbers of a config (`Box.numbers`).
 
         Raises:
           InvError: If they are none of a box.
         """
         _check_kind(kind)
-        values = tuple(map(float, numbers))
+        try:
+            values = tuple(map(float, numbers))
+        except (TypeError, ValueError):  # words, or what a command line could not read
+            values = ()
         if len(values) != 9 or not np.all(np.isfinite(values)):
-            raise InvError(f"model.box={values}; want nine finite numbers, or () to fit the rig")
+            raise InvError(
+                f"model.box={tuple(numbers)}; want nine finite numbers, or () to fit the rig"
+            )
         box = cls(kind, values[0:3], values[3:6], *values[6:])
         if not all(a < b for a, b in zip(box.lower, box.upper, strict=True)):
             raise InvError(f"model.box={values}: its lower corner is not below its upper one")
@@ -165,16 +169,23 @@ def _check_kind(kind: str) -> None:
         raise InvError(f"model.space={kind!r}; choose one of {', '.join(KINDS)}")
 
 
-def fit(cameras: Cameras, bounds: Float[np.ndarray, "N 2"], kind: str = "") -> Box:
+def fit(
+    cameras: Cameras,
+    bounds: Float[np.ndarray, "N 2"],
+    kind: str = "",
+    names: Sequence[str] = (),
+) -> Box:
     """The box of a rig.
 
     Args:
       cameras: Those that are trained on, in the world (without NDC).
       bounds: Nearest and farthest depth of each camera, scene units.
       kind: One of `KINDS`; '' chooses: projective if all rays go down -z.
+      names: Of the cameras, for messages.
 
     Raises:
-      InvError: If there is no such kind, the depths are none, or the rays of a camera miss the box.
+      InvError: If there is no such kind, the depths are none, all cameras are at one place, or one
+        of them misses the box or sees nothing that another one does.
     """
     if kind:
         _check_kind(kind)
@@ -192,26 +203,37 @@ def fit(cameras: Cameras, bounds: Float[np.ndarray, "N 2"], kind: str = "") -> B
             "model.space='projective' wants cameras that all face one way, and some look away from "
             "the average view; set model.space='axes'"
         )
-    origins, directions = _some_rays(cameras)
+    rig_checks.check_apart(cameras, near)
     if kind == PROJECTIVE:
-        return _fit_projective(origins, directions, near, far)
-    return _fit_axes(cameras, origins, directions, near, far)
+        box = _fit_projective(*rig_checks.some_rays(cameras, _GRID), near, far)
+    else:
+        box = _fit_axes(cameras, near, far)
+    check_met(box, cameras, names)
+    rig_checks.check_shared(cameras, near, far, names)
+    return box
 
 
-def _some_rays(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
-    """Rays of a grid over each camera's image, (N, rays, 3) each."""
-    cols, rows = np.meshgrid(
-        np.linspace(0, cameras.width - 1, _GRID).round().astype(np.int32),
-        np.linspace(0, cameras.height - 1, _GRID).round().astype(np.int32),
+def check_met(box: Box, cameras: Cameras, names: Sequence[str] = ()) -> None:
+    """Refuses a box that a camera does not look into.
+
+    Args:
+      box: The box.
+      cameras: Those that are trained on.
+      names: Theirs, for messages.
+
+    Raises:
+      InvError: Naming the camera whose rays meet the middle of the box least.
+    """
+    origins, directions = map(jnp.asarray, rig_checks.some_rays(cameras, _GRID))
+    none = jnp.zeros_like(origins[..., :1])
+    found = box.rays(Rays(origins, directions, directions, near=none, far=none))
+    numbers = ", ".join(f"{x:.4g}" for x in box.numbers)
+    rig_checks.check_met(
+        np.asarray(found.starts, np.float64),
+        np.asarray(found.spans, np.float64),
+        f"the box model.space={box.kind}, model.box={numbers}",
+        names,
     )
-    shape = cameras.num_cams, cols.size
-    cams = np.broadcast_to(np.arange(cameras.num_cams, dtype=np.int32)[:, None], shape)
-    rays = cameras_lib.cast_rays(
-        jax.tree.map(jnp.asarray, cameras.replace(ndc=False)),
-        jnp.asarray(cams),
-        *(jnp.asarray(np.broadcast_to(pixels.reshape(-1), shape)) for pixels in (cols, rows)),
-    )
-    return np.asarray(rays.origins, np.float64), np.asarray(rays.directions, np.float64)
 
 
 def _fit_projective(origins: np.ndarray, directions: np.ndarray, near: float, far: float) -> Box:
@@ -221,6 +243,8 @@ def _fit_projective(origins: np.ndarray, directions: np.ndarray, near: float, fa
     depth = -points[:, 2]
     around = np.linspace(*np.percentile(depth, [5, 95]), 8)
     slab = 0.1 * (around[-1] - around[0])
+    is_near = np.abs(depth - around[:, None]) < slab
+    around = around[is_near.any(axis=1)]  # between cameras far apart there may be nothing
     widths = [np.percentile(np.abs(points[np.abs(depth - x) < slab, 0]), 98) for x in around]
     slope, width = np.polyfit(around, widths, 1)
     nearest, farthest = np.percentile(depth, [0.2, 99.8])
@@ -238,40 +262,13 @@ def _fit_projective(origins: np.ndarray, directions: np.ndarray, near: float, fa
     )
 
 
-def _fit_axes(
-    cameras: Cameras, origins: np.ndarray, directions: np.ndarray, near: float, far: float
-) -> Box:
+def _fit_axes(cameras: Cameras, near: float, far: float) -> Box:
     """A cube around the point nearest to all optical axes, as wide as the cameras are away."""
     poses = np.asarray(cameras.cam_to_world, np.float64)
     centers, axes = poses[:, :, 3], -poses[:, :, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]  # takes what is along an axis away
     middle = np.linalg.lstsq(across.sum(0), np.einsum("nij,nj->i", across, centers), rcond=None)[0]
+    rig_checks.check_inwards(centers, axes, middle, near, far)
     half = float(np.linalg.norm(centers - middle, axis=1).mean())
-    if not half > 1e-6 * far:
-        raise InvError(
-            "all cameras are at the point that they look at; check the poses, or train one camera "
-            "as a picture: configs/image2d.py"
-        )
     lower, upper = middle - half, middle + half
-    _check_pierced(cameras, origins, directions, lower, upper)
     return Box(AXES, tuple(lower.tolist()), tuple(upper.tolist()), near=0.9 * near, far=far)
-
-
-def _check_pierced(
-    cameras: Cameras,
-    origins: np.ndarray,
-    directions: np.ndarray,
-    lower: np.ndarray,
-    upper: np.ndarray,
-) -> None:
-    """Refuses a box that a camera does not look at."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ends = np.stack([(side - origins) / directions for side in (lower, upper)])
-    enters, leaves = ends.min(0).max(-1), ends.max(0).min(-1)
-    pierced = ((leaves > np.maximum(enters, 0.0)) & np.isfinite(enters)).mean(axis=1)
-    if pierced.min() < _PIERCED:
-        raise InvError(
-            f"{pierced.min():.0%} of the rays of training camera {int(pierced.argmin())} meet the "
-            f"box from {np.round(lower, 2).tolist()} to {np.round(upper, 2).tolist()} around what "
-            f"the {cameras.num_cams} cameras look at; check the poses, or hold that camera out"
-        )

@@ -11,6 +11,7 @@ moments and the total variation are those of the pool.
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,11 +76,29 @@ class Bricks:
         """Trilinear interpolation, as `grids.read` of the level with zeros where no brick is."""
         first, after = grids.place(points, self.shape)
         corners = first[:, None] + grids.CORNERS[None]
+        return self._sum(pool, table, corners, grids.corner_weights(after))
+
+    def read_cells(self, pool: Pool, table: Table, shape: grids.Shape) -> Float[Array, "I J K C"]:
+        """The same at the centers of the cells of another grid, see `grids.read_cells`.
+
+        What is known of their nodes is worked out here: XLA would take seconds for it.
+        """
+        axes = [grids.place_cells(*pair) for pair in zip(shape, self.shape, strict=True)]
+        first = np.stack(np.meshgrid(*(first for first, _ in axes), indexing="ij"), axis=-1)
+        corners = first.reshape(-1, 1, 3) + grids.CORNERS
+        pairs = [np.stack([1.0 - after, after]).astype(np.float32) for _, after in axes]
+        weights = np.einsum("ax,by,cz->xyzabc", *pairs).reshape(-1, 8)
+        return self._sum(pool, table, corners, weights).reshape(*shape, -1)
+
+    def _sum(
+        self, pool: Pool, table: Table, corners: Int[Any, "n 8 3"], weights: Float[Any, "n 8"]
+    ) -> Float[Array, "n C"]:
+        """What the nodes around some points have, by their weights."""
         slots = table.at[self._flat(corners // SIDE)].get(mode="promise_in_bounds")
         local = corners % SIDE
         inner = (local[..., 0] * SIDE + local[..., 1]) * SIDE + local[..., 2]
         rows = jnp.maximum(slots, 0) * SIDE**3 + inner
-        weights = jnp.where(slots >= 0, grids.corner_weights(after), 0.0)
+        weights = jnp.where(slots >= 0, weights, 0.0)
         features = pool.reshape(-1, pool.shape[-1]).at[rows].get(mode="promise_in_bounds")
         return jnp.einsum("nk,nkc->nc", weights, features)
 
@@ -87,7 +106,7 @@ class Bricks:
         """The brick that the node below each point is in."""
         return self._flat(grids.place(points, self.shape)[0] // SIDE)
 
-    def _flat(self, brick: Int[Array, "*b 3"]) -> Int[Array, "*b"]:
+    def _flat(self, brick: Int[Any, "*b 3"]) -> Int[Any, "*b"]:
         _, y, z = self.counts
         return (brick[..., 0] * y + brick[..., 1]) * z + brick[..., 2]
 

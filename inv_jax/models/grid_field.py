@@ -17,7 +17,6 @@ Where the samples of a ray lie says a guide, a coarse grid of densities made fro
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -119,7 +118,8 @@ class GridField(Model):
 
     def init(self, key: PRNGKeyArray) -> Params:
         """`{'field': ...}`: grids near zero, and the network as He et al. 2015."""
-        return _init(self, key)
+        # A function that is traced has the compiler's options of its caller.
+        return (_fresh if isinstance(key, jax.core.Tracer) else _init)(self, key)
 
     def inputs(self, cameras: Cameras, places: Places) -> BoxRays:
         """The pixels' rays in the box; see `Model.inputs`."""
@@ -128,11 +128,16 @@ class GridField(Model):
 
     def guide(self, params: Params) -> Guide:
         """See `Model.guide`: the density at the centers of a coarse grid's cells."""
-        places, table = jnp.asarray(guide.centers(self.guide_shape)), None
+        structure, table = params[NETWORK][params_lib.STRUCTURE], None
+        raw = sum(
+            grids.read_cells(structure[f"level_{i}"]["kernel"][..., :1], self.guide_shape)
+            for i in range(len(self.levels))
+        )
         if self.bricks is not None:
             table = self.bricks.table(self._cells(params))
-        raw = self._read(params, table, places, slice(0, 1))[:, 0]
-        return Guide(_density(raw).reshape(self.guide_shape), table)
+            pool = structure[self._finest]["kernel"][..., :1]
+            raw = raw + self.bricks.read_cells(pool, table, self.guide_shape)
+        return Guide(_density(raw[..., 0]), table)
 
     def predict(
         self,
@@ -198,16 +203,13 @@ class GridField(Model):
     def _cells(self, params: Params) -> Int[Array, "P"]:
         return params[NETWORK][params_lib.INDEX][self._finest]["cells"]
 
-    def _read(
-        self, params: Params, table: Array | None, points: Array, channels: slice = slice(None)
-    ) -> Float[Array, "n C"]:
+    def _read(self, params: Params, table: Array | None, points: Array) -> Float[Array, "n C"]:
         """What all levels say of some places."""
         structure = params[NETWORK][params_lib.STRUCTURE]
         levels = [structure[f"level_{i}"]["kernel"] for i in range(len(self.levels))]
-        found = grids.read_all([level[..., channels] for level in levels], points)
+        found = grids.read_all(levels, points)
         if self.bricks is not None:
-            pool = structure[self._finest]["kernel"][..., channels]
-            found = found + self.bricks.read(pool, table, points)
+            found = found + self.bricks.read(structure[self._finest]["kernel"], table, points)
         return found
 
     def _edges(self, densities: Array, rays: BoxRays, keys: Array | None) -> Array:
@@ -292,8 +294,7 @@ def _along(rays: BoxRays, s: Float[Array, "_ S"]) -> Float[Array, "n S 3"]:
     return rays.starts[:, None] + s[..., None] * rays.spans[:, None]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _init(model: GridField, key: PRNGKeyArray) -> Params:
+def _fresh(model: GridField, key: PRNGKeyArray) -> Params:
     key_grids, key_color = jax.random.split(key)
     channels = 1 + model.features
     structure = {
@@ -311,3 +312,7 @@ def _init(model: GridField, key: PRNGKeyArray) -> Params:
         structure[model._finest] = {"kernel": jnp.zeros((slots, *side, channels))}
         made[params_lib.INDEX] = {model._finest: {"cells": jnp.full(slots, bricks.NONE, jnp.int32)}}
     return {NETWORK: made}
+
+
+# At its highest level XLA's CPU backend takes four times as long, for the same numbers.
+_init = jax.jit(_fresh, static_argnums=0, compiler_options={"xla_backend_optimization_level": 2})

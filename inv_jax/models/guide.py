@@ -26,12 +26,6 @@ class Guide:
     table: Any = None  # (B,) `Bricks.table`; None: there are no bricks
 
 
-def centers(shape: tuple[int, int, int]) -> Float[np.ndarray, "n 3"]:
-    """Centers of the cells of a grid over the unit cube, (x, y, z), z fastest."""
-    axes = [(np.arange(count, dtype=np.float32) + 0.5) / count for count in shape]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
 def look_up(densities: Float[Array, "X Y Z"], points: Float[Array, "*b 3"]) -> Float[Array, "*b"]:
     """The density of the cell that each point is in; points lie in [0, 1]."""
     rows = jnp.zeros(points.shape[:-1], jnp.int32)

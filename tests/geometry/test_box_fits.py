@@ -1,5 +1,7 @@
 """The box of a rig: it is filled by what the cameras see, and what cannot be is said by name."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,10 +93,37 @@ def test_a_camera_that_misses_the_box_is_named():
     cameras = looking_inwards(TARGET)
     poses = np.array(cameras.cam_to_world)
     poses[5, :, 3] += 9.0 * poses[5, :, 0]  # as it looks, but far aside
-    with pytest.raises(InvError, match=r"0% of the rays of training camera 5 meet the box"):
+    with pytest.raises(
+        InvError, match=r"0% of the rays of training camera 5 meet the box model\.space=axes"
+    ):
         boxes.fit(cameras.replace(cam_to_world=poses), BOUNDS)
 
 
-def test_cameras_in_the_point_that_they_look_at_have_no_cube():
-    with pytest.raises(InvError, match="all cameras are at the point that they look at"):
+def test_cameras_in_one_place_have_no_box():
+    with pytest.raises(InvError, match=r"all 9 training cameras are within .* of one place"):
         boxes.fit(looking_inwards(TARGET, away=0.0), BOUNDS)
+
+
+def test_a_camera_that_sees_what_no_other_sees_is_named():
+    cameras = facing_front()
+    poses = np.array(cameras.cam_to_world)
+    poses[4, 0, 3] += 100.0
+    with pytest.raises(
+        InvError, match=r"0% of what training camera east sees, at depths of 2 to 9"
+    ):
+        boxes.fit(cameras.replace(cam_to_world=poses), BOUNDS, names=[*"abcd", "east", *"fghi"])
+
+
+def test_cameras_that_look_away_from_each_other_are_told_a_box_to_try():
+    cameras = looking_inwards(TARGET, away=-0.5)
+    with pytest.raises(
+        InvError, match=r"9 of the 9 .* model\.box=-8\.5,-9\.394,-8,9\.5,8\.606,10,0,1\.8,9"
+    ):
+        boxes.fit(cameras, BOUNDS)
+
+
+def test_a_box_whose_distances_end_in_front_of_it_is_not_met():
+    box = Box(AXES, (-4.0, -4.0, -24.0), (4.0, 4.0, -16.0), near=1.0, far=15.0)
+    with pytest.raises(InvError, match=r"0% of the rays of training camera 0 meet the box"):
+        boxes.check_met(box, facing_front())
+    boxes.check_met(dataclasses.replace(box, far=20.0), facing_front())

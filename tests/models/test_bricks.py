@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import places
 import pytest
 
 from inv_jax.models import bricks, grids
@@ -67,6 +68,15 @@ def test_reading_bricks_is_reading_the_dense_level(used):
     expected = jax.jit(grids.read)(jnp.asarray(loop_dense(pool, cells)), jnp.asarray(points))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
     assert bool(np.any(found)) == bool(used)
+
+
+@pytest.mark.parametrize("cells", [(5, 3, 7), (13, 9, 2)])
+def test_reading_bricks_in_cells_is_reading_at_their_centers(cells):
+    pool, used = make_pool(), make_cells()
+    found = jax.jit(LEVEL.read_cells, static_argnums=2)(pool, table_of(used), cells)
+    expected = read(pool, table_of(used), places.cell_centers(cells))
+    assert found.shape == (*cells, CHANNELS)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_gradient_of_bricks_is_that_of_the_dense_level_on_their_nodes():

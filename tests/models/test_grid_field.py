@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import places
 import pytest
 
 from inv_jax import params as params_lib
@@ -125,7 +126,7 @@ def test_a_picture_is_a_loop_over_rays_and_samples():
 def test_the_guide_is_the_density_at_its_cells_centers():
     params = make_params()
     levels = [params["field"]["structure"][f"level_{i}"]["kernel"] for i in (0, 1)]
-    raw = jax.jit(grids.read_all)(levels, jnp.asarray(guide.centers(MODEL.guide_shape)))[:, 0]
+    raw = jax.jit(grids.read_all)(levels, jnp.asarray(places.cell_centers(MODEL.guide_shape)))[:, 0]
     expected = grid_field.DENSEST * np.log1p(np.exp(np.asarray(raw, float) - 3))
     found = make_guide(params).densities
     assert found.shape == MODEL.guide_shape

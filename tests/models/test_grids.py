@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import places
 import pytest
 
 from inv_jax.models import grid_optimizer, grids
@@ -69,6 +70,15 @@ def test_reading_is_a_loop_over_points_and_corners(shape):
     found = read(jnp.asarray(level, jnp.float32), jnp.asarray(points, jnp.float32))
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, loop_read(level, points), rtol=1e-5, atol=1e-5)
+
+
+@SHAPES
+@pytest.mark.parametrize("cells", [(7, 2, 3), (1, 5, 4)])
+def test_reading_cells_is_reading_at_their_centers(shape, cells):
+    level = make_level(shape)
+    found = jax.jit(grids.read_cells, static_argnums=1)(jnp.asarray(level, jnp.float32), cells)
+    expected = loop_read(level, places.cell_centers(cells)).reshape(*cells, -1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_nodes_are_read_as_they_are():

@@ -3,17 +3,22 @@
 import pathlib
 import sys
 
+import jax
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from inv_jax.cost import count
 from inv_jax.models import registry
 from inv_jax.train.journal import Journal
+from inv_jax.train.parallel import Devices
 from inv_jax.types import InvError
 
 _SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(_SCRIPTS))
 
+import bench_fast  # noqa: E402
 from benching import fast_floor, fast_runs  # noqa: E402
 
 
@@ -147,3 +152,31 @@ def test_rows_are_those_of_the_cell_around_each_sample():
     assert rows.min() >= 0
     assert rows.max() < 3 * 4 * 5
     np.testing.assert_array_equal(rows - rows[:, :1], [[0, 1, 5, 6, 20, 21, 25, 26]] * 12)
+
+
+def test_the_floor_is_timed_on_the_first_frame_of_the_first_capture(
+    tiny_capture, tmp_path, monkeypatch
+):
+    """What is opened and fitted for it; its times are in `test_benches.py`."""
+    asked = []
+
+    class Bench:
+        def __init__(self, config, views, cameras, devices, seconds):
+            asked.append((config, views, cameras))
+
+        def rows(self, case, rounds):
+            yield {"case": case, "part": "step", "rounds": rounds}
+
+    monkeypatch.setattr(bench_fast.fast_floor, "Bench", Bench)
+    path = tiny_capture()
+    settings = {"capture": [str(path)], "factor": 2, "rounds": 2, "workdir": str(tmp_path)}
+    settings["fast"] = ["train.rows_per_step=32"]
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(**settings):
+        (row,) = bench_fast.floor(Devices(jax.devices()[:1]))
+    assert row == {"case": path.name, "part": "step", "rounds": 2}
+    ((config, views, cameras),) = asked
+    assert (config.model.name, config.train.rows_per_step) == ("grid", 32)
+    assert config.model.levels and len(config.model.box) == 9
+    assert views.images.shape[0] == cameras.num_cams == 2  # one of three is held out
+    assert views.index == 1
