@@ -1,9 +1,9 @@
 """A capture, open: synchronized images of calibrated cameras, read frame by frame.
 
 One class serves every layout and every kind of storage: a folder of files (`folder.py`), packed
-records (`records.py`), the video of one camera (`images2d.py`). Opening checks all that can be
-checked without decoding every image, so that a mistake is found before anything is trained or
-written.
+records (`records.py`), the video of one camera (`images2d.py`), several of these (`sequence.py`).
+Opening checks all that can be checked without decoding every image, so that a mistake is found
+before anything is trained or written.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
-from inv_jax.data import folder, frame_index, images, images2d, records
+from inv_jax.data import folder, frame_index, images, images2d, records, sequence
 from inv_jax.data.rig import Rig
 from inv_jax.data.source import FileSource, ImageSource, Making
 from inv_jax.geometry import cameras as cameras_lib
@@ -176,18 +176,19 @@ def open_capture(
     frame_step: int = 1,
     size: tuple[int, int] = (0, 0),
     frame_ids: Sequence[int] = (),
+    clips: Sequence[str] = (),
 ) -> Capture:
     """Opens a capture: reads its calibration, lists its images, decodes its first frame.
 
     Args:
-      layout: A key of `folder.LAYOUTS`, or `images2d.LAYOUT`; of a packed capture, the layout
-        that was packed.
+      layout: A key of `folder.LAYOUTS`, `images2d.LAYOUT` or `sequence.LAYOUT`; of a packed
+        capture, the layout that was packed.
       path: The capture's folder, or the folder it was packed into (`pack.py`); of a video, see
-        `images2d.open_video`.
+        `images2d.open_video`, of several, `sequence.open_sequence`.
       factor: What the images were reduced by; they are in `frames_{factor}` (1: `frames`). Those
         of a video are reduced by it now.
       first_frame: Number of the first frame, as on disk.
-      num_frames: How many; 0 is all up to the last.
+      num_frames: How many, of each clip of a sequence; 0 is all up to the last.
       holdout: Cameras that are not trained on, as indices (`llffhold` in the original).
       near: Where sampling starts in NDC, in [0, 1). Without NDC it has no effect, as in the
         original: sampling then spans the bounds.
@@ -199,11 +200,12 @@ def open_capture(
       frame_step: Every so many of the frames are trained on.
       size: Height and width that pictures of a video are averaged to; 0, 0: as they are.
       frame_ids: Of a video: these of its pictures are the frames, numbered anew from 1; none: all.
+      clips: Of a folder of several clips: these, by name; none: all.
 
     Raises:
       InvError: If anything about the capture or the arguments cannot be right.
     """
-    if layout not in (layouts := [*folder.LAYOUTS, images2d.LAYOUT]):
+    if layout not in (layouts := [*folder.LAYOUTS, images2d.LAYOUT, sequence.LAYOUT]):
         known = ", ".join(sorted(layouts))
         raise InvError(f"data.layout is {layout!r}; expected one of {known}")
     if ndc and not 0.0 <= near < 1.0:
@@ -211,12 +213,16 @@ def open_capture(
     if frame_step < 1:
         raise InvError(f"data.frame_step is {frame_step}; expected 1 (all frames) or more")
     path = pathlib.Path(path)
-    open_contents = records.open_records if records.is_packed(path) else folder.open_folder
-    if layout == images2d.LAYOUT:
-        open_contents = functools.partial(
+    opened_by = {
+        images2d.LAYOUT: functools.partial(
             images2d.open_video, background=background, size=size, frame_ids=frame_ids
-        )
-    contents = open_contents(
+        ),
+        sequence.LAYOUT: functools.partial(
+            sequence.open_sequence, background=background, size=size, names=clips
+        ),
+    }
+    usual = records.open_records if records.is_packed(path) else folder.open_folder
+    contents = opened_by.get(layout, usual)(
         path,
         Making(layout=layout, factor=factor, bd_factor=bd_factor),
         first_frame=first_frame,
@@ -248,6 +254,8 @@ def open_capture(
         making=contents.making,
         fps=contents.fps,
         source=contents.images,
+        clips=contents.clips,
+        clip_names=contents.clip_names,
         footage=contents.footage,
     )
     capture.load(contents.frames[0])  # A broken first frame is found before anything is written.
@@ -291,8 +299,10 @@ def check_holdout(holdout: Sequence[int], names: tuple[str, ...]) -> tuple[int, 
     if len(set(cams)) < len(cams):
         raise InvError(f"data.holdout is {cams}: a camera is named twice; expected each one once")
     if len(cams) == len(names):
+        alone = "; one camera alone is trained as a picture: configs/image2d.py"
         raise InvError(
             f"data.holdout is {cams}, but {known}: none is left to train on; hold out fewer"
+            + (alone if len(names) == 1 else "")
         )
     return cams
 

@@ -19,7 +19,6 @@ from concurrent import futures
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from array_record.python import array_record_module  # pyright: ignore[reportAttributeAccessIssue]
 
 from inv_jax.data import frame_index
@@ -185,6 +184,8 @@ def _open_shards(
     path: pathlib.Path, num_records: int
 ) -> tuple[Sequence[Mapping[str, Any]], list[Shard]]:
     """The records of all shards, and where each lies; opens no shard."""
+    import tensorflow_datasets as tfds  # it loads slowly, and few captures are packed
+
     try:
         builder = tfds.builder_from_directory(path)
         split = builder.info.splits[SPLIT]

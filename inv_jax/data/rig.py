@@ -21,6 +21,9 @@ class Rig:
     test_cams: tuple[int, ...]  # the held-out ones, in the order asked for
     # What tells its images from others of such cameras; empty where the cameras do that.
     footage: str = dataclasses.field(default="", kw_only=True)
+    # Of a sequence of clips: frames of each one, and what people call them; none: it is none.
+    clips: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
+    clip_names: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
 
     @property
     def shown_cam(self) -> int:

@@ -1,9 +1,12 @@
 """Which frames one set of params explains: a frame each, or the frames of a clip."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from inv_jax.types import InvError
+
+ALL = -1  # a length: of all frames of all clips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,30 +49,45 @@ def time_in(frames: range, frame: int) -> float:
     return (frame - frames[0]) / len(frames)
 
 
-def split(frames: range, length: int, *, step: int = 1, shown_step: int = 0) -> list[Segment]:
+def split(
+    frames: range,
+    length: int,
+    *,
+    step: int = 1,
+    shown_step: int = 0,
+    clips: Sequence[int] = (),
+) -> list[Segment]:
     """Cuts frames into segments.
 
     Args:
       frames: All that were asked for, without gaps.
-      length: Frames of a segment; the last one may be shorter. 0: all are one.
+      length: Frames of a segment; the last one may be shorter. 0: all are one, or, where they are
+        several clips, each of these is; `ALL`: all are one.
       step: Every so many frames are trained on, `n // step` of n: of segments of a frame each, one
         in so many is there at all.
       shown_step: Every so many frames of a segment are shown; 0: those that are trained on.
+      clips: Frames of each clip, where there are several.
 
     Raises:
       InvError: If a number cannot be right.
     """
-    if length < 0 or shown_step < 0:
+    if length < ALL or shown_step < 0:
         raise InvError(
-            f"train.segment_frames={length}, data.test_step={shown_step}; want 0 or more, each"
+            f"train.segment_frames={length}, data.test_step={shown_step}; want 0 or more, each, or "
+            f"train.segment_frames={ALL} for all frames of all clips"
+        )
+    if length > 0 and clips:
+        raise InvError(
+            f"train.segment_frames={length}, and data.layout=clips says where clips begin; want 0, "
+            f"each of them on its own, or {ALL}, all of them as one"
         )
     if length == 1:
         return [Segment(one, one, one) for one in (range(n, n + 1) for n in frames[::step])]
-    spans = (
-        [frames]
-        if length == 0
-        else [frames[at : at + length] for at in range(0, len(frames), length)]
-    )
+    lengths = [len(frames)] if length == ALL or not clips else clips
+    firsts = [0, *itertools.accumulate(lengths)][:-1]
+    if length > 0:
+        firsts = list(range(0, len(frames), length))
+    spans = [frames[at:end] for at, end in zip(firsts, [*firsts[1:], len(frames)], strict=True)]
     return [Segment(span, _every(span, step), _every(span, shown_step or step)) for span in spans]
 
 

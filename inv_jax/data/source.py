@@ -1,8 +1,8 @@
 """What opening a capture finds out, wherever it lies: its rig, its frames, a source of images.
 
-A capture is a folder of image files (`folder.py`), records in shards (`records.py`), or the video
-of one camera (`images2d.py`). Each yields `Contents`; all that comes after (`capture.py`) does not
-know which it was.
+A capture is a folder of image files (`folder.py`), records in shards (`records.py`), the video of
+one camera (`images2d.py`), or several of these (`sequence.py`). Each yields `Contents`; all that
+comes after (`capture.py`) does not know which it was.
 """
 
 import abc
@@ -79,3 +79,5 @@ class Contents:
     images: ImageSource
     fps: float | None = None  # frames per second, where that is known
     footage: str = ""  # see `Rig`
+    clips: tuple[int, ...] = ()  # frames of each clip, where they are a sequence of several
+    clip_names: tuple[str, ...] = ()  # ... and what people call them

@@ -66,7 +66,7 @@ def test_each_clip_counts_its_steps_from_its_own_beginning():
     assert [list(one.trained) for one in (first, second, last)] == [[3, 5], [8, 10], [13]]
 
 
-@pytest.mark.parametrize(("length", "shown_step"), [(-1, 0), (2, -3)])
+@pytest.mark.parametrize(("length", "shown_step"), [(-2, 0), (2, -3)])
 def test_numbers_that_cannot_be_are_refused_by_name(length, shown_step):
     message = rf"train\.segment_frames={length}, data\.test_step={shown_step}; want 0 or more"
     with pytest.raises(InvError, match=message):
