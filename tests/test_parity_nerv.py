@@ -18,7 +18,8 @@ from inv_jax.sampling.rows import Rows
 from inv_jax.sampling.views import ViewRows
 from inv_jax.train import losses, optimizer, schedules
 from inv_jax.train.mixture import PLAIN
-from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.train.state import Means, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.types import Batch, Views
 
 CASES = {
@@ -74,17 +75,22 @@ def test_generators_equal_the_original(parity: pathlib.Path, case: str):
     times = jnp.asarray(arrays["t"])
     assert_close(model.encoding.encode(times), arrays["embed"])
 
-    pictures = jax.jit(model.predict)(params, times)
+    @jax.jit
+    def all_of(params, times):
+        """The pictures, and what comes out of the stem and of each block."""
+        layers = params[NETWORK][DECODER]
+        planes = [model.grid_of(layers, times)]
+        for i in range(len(model.blocks())):
+            planes.append(model.through(layers, i, planes[-1]))
+        return model.predict(params, times), [convolution.to_nchw(one) for one in planes]
+
+    pictures, (stem, *blocks) = all_of(params, times)
     assert len(pictures) == int(arrays["n_out"])
     for i, picture in enumerate(pictures.values()):
         assert_close(np.moveaxis(picture.rgb, -1, 1), arrays[f"image{i}"])
-
-    layers = params[NETWORK][DECODER]
-    planes = model.grid_of(layers, times)
-    assert_close(convolution.to_nchw(planes).reshape(times.size, -1), arrays["stem_out"])
-    for i in range(len(model.blocks())):
-        planes = model.through(layers, i, planes)
-        assert_close(convolution.to_nchw(planes), arrays[f"block{i}_out"])
+    assert_close(stem.reshape(times.size, -1), arrays["stem_out"])
+    for i, block in enumerate(blocks):
+        assert_close(block, arrays[f"block{i}_out"])
 
     exported = convert_nerv.export_state_dict(params, model)
     assert exported.keys() == state.keys()

@@ -1,6 +1,7 @@
 """What the loop, the renderer and the player ask of a representation."""
 
 import abc
+from collections.abc import Iterable
 from typing import Any
 
 import optax
@@ -28,10 +29,13 @@ class Model(abc.ABC):
       guide_every: Steps of training after which a new guide is made; 0: there is none.
       rearrange_every: Steps of a segment after which params are rearranged, before the first one,
         too; 0: they stay where they are.
+      keeps_shared: Whether what a later segment leaves of the shared params serves those before
+        it, too: with it they show the same, to the bit. What is sent is then the last one's.
     """
 
     guide_every: int = 0
     rearrange_every: int = 0
+    keeps_shared: bool = False
 
     @property
     @abc.abstractmethod
@@ -114,6 +118,45 @@ class Model(abc.ABC):
         """
         del inputs, target
         return params
+
+    def derived(self, params: Params) -> Params:
+        """The params with what follows from others of them, in front of every step of training.
+
+        Args:
+          params: As from `init`.
+
+        Returns:
+          The same tree; what is derived is none of the params that train: no gradient goes
+          through this. In evaluation it stands as the last step has left it.
+        """
+        return params
+
+    def next_segment(self, params: Params, key: PRNGKeyArray) -> Params:
+        """What a segment's training starts from, after that of the one before.
+
+        Args:
+          params: What the segment before has ended with, all roles.
+          key: Of this segment, for what begins anew.
+
+        Returns:
+          The same tree; a pure function that may be traced. What is shared stays as it is.
+        """
+        del key
+        return params
+
+    def needed(self, segments: Iterable[Params]) -> Params:
+        """What segments need of the shared params that the last one has left; of `keeps_shared`.
+
+        Args:
+          segments: Params of each, in the order of training.
+
+        Returns:
+          The shared roles; numbers that none of them needs are 0.
+
+        Raises:
+          InvError: If what is kept was moved by hand.
+        """
+        raise NotImplementedError(f"{type(self).__name__} keeps nothing")
 
     def describe(self) -> dict[str, str]:
         """What a forecast says of its sizes, besides the number of its params: by name, a line."""

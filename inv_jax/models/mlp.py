@@ -143,6 +143,15 @@ class NerfMlp(nn.Module):
         return params_lib.STRUCTURE if is_structure else params_lib.COLOR
 
     @nn.compact
+    def layers(self) -> dict[str, Layer]:
+        """All layers, by name; to make fresh ones nothing has to go through them."""
+        layers: dict[str, Layer] = {}
+        for role in (params_lib.STRUCTURE, params_lib.COLOR):
+            shapes = {k: v for k, v in self.layer_shapes().items() if self.layer_role(k) == role}
+            if shapes:
+                layers |= LayerBank(shapes, name=role)()
+        return layers
+
     def __call__(
         self, positions: Float[Array, "*b S 3"], viewdirs: Float[Array, "*b 3"]
     ) -> tuple[Float[Array, "*b S"], Float[Array, "*b S 3"]]:
@@ -155,12 +164,7 @@ class NerfMlp(nn.Module):
         Returns:
           Raw density (before ReLU) and raw color (before the sigmoid).
         """
-        layers: dict[str, Layer] = {}
-        for role in (params_lib.STRUCTURE, params_lib.COLOR):
-            shapes = {k: v for k, v in self.layer_shapes().items() if self.layer_role(k) == role}
-            if shapes:
-                layers |= LayerBank(shapes, name=role)()
-
+        layers = self.layers()
         axis = linear.features_axis()
         matmul = functools.partial(linear.matmul, axis=axis, precision=self.precision)
         affine = lambda x, layer: linear.add_bias(matmul(x, layer[0]), layer[1], axis)  # noqa: E731

@@ -51,11 +51,8 @@ class Nerf(Model):
     def init(self, key: PRNGKeyArray) -> Params:
         """`{'coarse': ..., 'fine': ...}`, each split in `structure` and `color`."""
         key_coarse, key_fine = jax.random.split(key)
-        positions, viewdirs = jnp.zeros((1, 1, 3)), jnp.zeros((1, 3))
-        return {
-            "coarse": self.mlp.init(key_coarse, positions, viewdirs)["params"],
-            "fine": self.mlp.init(key_fine, positions, viewdirs)["params"],
-        }
+        fresh = lambda key: self.mlp.init(key, method="layers")["params"]  # noqa: E731
+        return {"coarse": fresh(key_coarse), "fine": fresh(key_fine)}
 
     @property
     def roles(self) -> params_lib.Roles:

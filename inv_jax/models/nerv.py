@@ -146,13 +146,16 @@ class Nerv(Model):
         wanted = stages[-1:] if self.single_res else stages
         return {(stage + 1) * self.num_blocks - 1: f"head_{stage}" for stage in wanted}
 
-    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+    def layer_shapes(self, encoded: int = 0) -> dict[str, tuple[int, ...]]:
         """Kernel shape of every layer, in the order of the computation; heads at the end.
 
         (in, out) of the stem, (rows, columns, in, out) of the others.
+
+        Args:
+          encoded: Features that go into the stem; 0: the encoding's.
         """
         cells = self.grid[0] * self.grid[1] * self.channels
-        widths = [self.encoding.features, *[self.stem_width] * self.stem_layers, cells]
+        widths = [encoded or self.encoding.features, *[self.stem_width] * self.stem_layers, cells]
         shapes: dict[str, tuple[int, ...]] = {
             f"stem_{i}": shape for i, shape in enumerate(itertools.pairwise(widths))
         }
@@ -205,31 +208,39 @@ class Nerv(Model):
         for i in range(len(self.blocks())):
             planes = self.through(layers, i, planes)
             if i in heads:
-                shown[heads[i]] = Rendering(rgb=self._show(layers[heads[i]], planes))
+                shown[heads[i]] = self.show(layers[heads[i]], planes)
         return shown
 
     def grid_of(self, layers: Params, times: Float[Array, "b"]) -> Planes:
         """What the stem makes of times: small pictures of many channels."""
-        features = self.encoding.encode(times)
+        return self.stem(layers, self.encoding.encode(times), self.activation)
+
+    def stem(self, layers: Params, features: Float[Array, "b n"], activation: str) -> Planes:
+        """What the stem makes of features, activated behind each of its layers."""
         for i in range(self.stem_layers + 1):
             layer = layers[f"stem_{i}"]
-            result = linear.matmul(features, layer["kernel"], 1, self.precision)
-            features = ACTIVATIONS[self.activation](linear.add_bias(result, layer["bias"], 1))
+            features = linear.matmul(features, layer["kernel"], 1, self.precision)
+            if "bias" in layer:
+                features = linear.add_bias(features, layer["bias"], 1)
+            features = ACTIVATIONS[activation](features)
         return convolution.from_vector(features, self.channels, *self.grid)
 
     def through(self, layers: Params, index: int, planes: Planes) -> Planes:
         """What a block, by its index, makes of planes."""
-        layer, stride = layers[f"block_{index}"], self.blocks()[index].stride
-        kernel, bias = layer["kernel"], layer["bias"]
-        if self.upsampling == DECONV:
-            planes = convolution.transpose_conv(planes, kernel, bias, self.precision)
-        elif self.upsampling == BILINEAR:
-            planes = convolution.upsample_bilinear(planes, stride)
-            planes = convolution.conv(planes, kernel, bias, self.precision)
-        else:
-            planes = convolution.conv(planes, kernel, bias, self.precision)
-            planes = convolution.pixel_shuffle(planes, stride)
+        layer = layers[f"block_{index}"]
+        planes = self.enlarged(layer, index, planes)
         return ACTIVATIONS[self.activation](self._normed(layer, planes))
+
+    def enlarged(self, layer: Params, index: int, planes: Planes) -> Planes:
+        """What the kernel of a block, by its index, makes of planes, not normed nor activated."""
+        stride, kernel, bias = self.blocks()[index].stride, layer["kernel"], layer.get("bias")
+        if self.upsampling == DECONV:
+            return convolution.transpose_conv(planes, kernel, bias, self.precision)
+        if self.upsampling == BILINEAR:
+            planes = convolution.upsample_bilinear(planes, stride)
+            return convolution.conv(planes, kernel, bias, self.precision)
+        planes = convolution.conv(planes, kernel, bias, self.precision)
+        return convolution.pixel_shuffle(planes, stride)
 
     def _normed(self, layer: Params, planes: Planes) -> Planes:
         if self.norm == NONE:
@@ -243,10 +254,15 @@ class Nerv(Model):
         by_channel = functools.partial(convolution.per_channel, x=planes)
         return planes * by_channel(scale) + by_channel(offset)
 
-    def _show(self, layer: Params, planes: Planes) -> Float[Array, "b h w 3"]:
-        planes = convolution.conv(planes, layer["kernel"], layer["bias"], self.precision)
-        colors = convolution.images(planes)
-        return jax.nn.sigmoid(colors) if self.sigmoid else (jnp.tanh(colors) + 1.0) / 2.0
+    def show(self, layer: Params, planes: Planes) -> Rendering:
+        """What a head shows of planes."""
+        planes = convolution.conv(planes, layer["kernel"], layer.get("bias"), self.precision)
+        return self.colored(convolution.images(planes))
+
+    def colored(self, numbers: Float[Array, "b h w 3"]) -> Rendering:
+        """What a head's numbers mean, as colors."""
+        shown = jax.nn.sigmoid(numbers) if self.sigmoid else (jnp.tanh(numbers) + 1.0) / 2.0
+        return Rendering(rgb=shown)
 
     def work(self, roles: tuple[str, ...]) -> Work:
         """See `Model.work`: a convolution is a map of as many rows as it has places."""
@@ -268,12 +284,12 @@ class Nerv(Model):
         self._check_trainable()
         if num_frames == 1:
             raise InvError(
-                "a clip of one frame has no time to learn; model.name=nerv wants 2 at least: raise "
-                "data.num_frames, or train.segment_frames (0: all frames)"
+                "a clip of one frame has no time to learn; a decoder of clips wants 2 at least: "
+                "raise data.num_frames, or train.segment_frames (0: all frames)"
             )
         if cameras.num_cams != 1:
             raise InvError(
-                f"model.name=nerv shows what one camera sees, and {cameras.num_cams} would be "
+                f"a decoder of clips shows what one camera sees, and {cameras.num_cams} would be "
                 "trained on; choose one: data.layout=video and "
                 "data.path='CAPTURE/frames_2/frame*cam00.png', or data.procedural.num_cams=1 and "
                 "data.holdout=()"
@@ -297,20 +313,15 @@ class Nerv(Model):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _init(model: Nerv, key: PRNGKeyArray) -> Params:
-    shapes = model.layer_shapes()
-    total = sum(math.prod(shape) + shape[-1] for shape in shapes.values())
-    left, leaves = jax.random.uniform(key, (total,), minval=-1.0, maxval=1.0), {}
+    shapes, drawn, fixed = model.layer_shapes(), {}, {}
     for name, shape in shapes.items():
-        is_block = name.startswith("block_")
-        fans = shape[-1] if is_block and model.upsampling == DECONV else shape[-2]
-        bound = 1.0 / math.sqrt(math.prod(shape[:-2]) * fans)
-        kernel, bias, left = jnp.split(left, [math.prod(shape), math.prod(shape) + shape[-1]])
         path = f"{NETWORK}/{DECODER}/{name}"
-        leaves[f"{path}/kernel"] = bound * kernel.reshape(shape)
-        leaves[f"{path}/bias"] = bound * bias
-        if is_block and model.norm == BATCH:
+        bound = nerv_blocks.bound(name, shape, model.upsampling)
+        drawn[f"{path}/kernel"] = shape, bound
+        drawn[f"{path}/bias"] = shape[-1:], bound
+        if name.startswith("block_") and model.norm == BATCH:
             stride = model.blocks()[int(name.removeprefix("block_"))].stride
             channels = shape[-1] // (stride**2 if model.upsampling == CONV else 1)
             for leaf, value in (("scale", 1.0), ("offset", 0.0), ("mean", 0.0), ("var", 1.0)):
-                leaves[f"{path}/{leaf}"] = jnp.full((channels,), value)
-    return params_lib.nest(leaves)
+                fixed[f"{path}/{leaf}"] = jnp.full((channels,), value)
+    return params_lib.nest(nerv_blocks.uniform(key, drawn) | fixed)

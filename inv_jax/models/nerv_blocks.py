@@ -2,10 +2,14 @@
 
 import dataclasses
 import functools
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 from jax import Array
+from jaxtyping import PRNGKeyArray
 
 from inv_jax.models.work import Map, Network, Work
 
@@ -58,6 +62,29 @@ def kernel_shape(block: Block, upsampling: str) -> tuple[int, ...]:
     }[upsampling]
 
 
+def bound(name: str, shape: tuple[int, ...], upsampling: str) -> float:
+    """1 / sqrt(fan_in) of a layer, by its name and its kernel's shape; fresh params are within it.
+
+    Of a `deconv` block what comes out is counted, as the framework of the original does.
+    """
+    is_deconv = name.startswith("block_") and upsampling == DECONV
+    fans = shape[-1] if is_deconv else shape[-2]
+    return 1.0 / math.sqrt(math.prod(shape[:-2]) * fans)
+
+
+def uniform(
+    key: PRNGKeyArray, wanted: Mapping[str, tuple[tuple[int, ...], float]]
+) -> dict[str, Array]:
+    """Arrays by path, of a shape each, uniform within a bound each; drawn all at once."""
+    sizes = [math.prod(shape) for shape, _ in wanted.values()]
+    numbers = jax.random.uniform(key, (sum(sizes),), minval=-1.0, maxval=1.0)
+    parts = jnp.split(numbers, list(itertools.accumulate(sizes))[:-1])
+    return {
+        path: bound * part.reshape(shape)
+        for (path, (shape, bound)), part in zip(wanted.items(), parts, strict=True)
+    }
+
+
 def _map(block: Block, shape: tuple[int, ...], upsampling: str, trains: bool) -> Map:
     places, (rows, columns, fan_in, fan_out) = block.height * block.width, shape
     if upsampling == DECONV:
@@ -82,7 +109,7 @@ def work(
 
     Args:
       blocks: In order.
-      shapes: Of all kernels, by layer.
+      shapes: Of all kernels, by layer; a block may have none.
       heads: Names of the heads, by the index of the block that each stands behind.
       upsampling: One of `UPSAMPLINGS`.
       encoded: Features of the time's encoding.
@@ -97,18 +124,18 @@ def work(
     elements = sum(fan_out for _, fan_out in stem)
     pictures = 0
     for i, block in enumerate(blocks):
-        map_ = _map(block, shapes[f"block_{i}"], upsampling, trains)
-        maps.append(map_)
-        made = map_.rows * map_.fan_out
+        pixels = block.height * block.width * block.stride**2
+        made = pixels * block.fan_out
+        if f"block_{i}" in shapes:
+            maps.append(_map(block, shapes[f"block_{i}"], upsampling, trains))
         elements += made
         kept += block.height * block.width * block.fan_in  # what the kernel reads
         kept += 0 if activation in _PIECEWISE else made  # what the activation reads
         if upsampling == BILINEAR:
-            kept += map_.rows * block.fan_in  # ... and the kernel
+            kept += pixels * block.fan_in  # ... and the kernel
         if norm == INSTANCE:
             kept += made
         if i in heads:
-            pixels = block.height * block.width * block.stride**2
             maps.append(Map(pixels, block.fan_out, COLORS, True, trains, trains))
             kept += made + pixels * COLORS
             pictures += pixels * COLORS

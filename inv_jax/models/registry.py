@@ -9,15 +9,19 @@ from inv_jax.models.bricks import Bricks
 from inv_jax.models.encodings import Encoding, GaussianFourier, Octaves, TimeWaves
 from inv_jax.models.grid_field import GridField
 from inv_jax.models.image_mlp import ImageMlp
+from inv_jax.models.joint import Joint
 from inv_jax.models.mlp import NerfMlp
 from inv_jax.models.nerf import Nerf
 from inv_jax.models.nerv import Nerv
+from inv_jax.models.pfnr import Pfnr
 from inv_jax.models.split import SplitNerf
 from inv_jax.types import InvError
 
 Settings = Mapping[str, Any]
 
 GRID = "grid"  # the fast field
+PFNR = "pfnr"  # clips one after the other
+JOINT = "joint"  # clips together
 SPLIT = "split"  # the model of two fields, whose plans are its own
 
 
@@ -98,6 +102,24 @@ def _nerv(settings: Settings) -> Nerv:
     )
 
 
+def _pfnr(settings: Settings) -> Pfnr:
+    s = settings
+    return Pfnr(
+        _nerv({**s, "stem_layers": 1}),
+        capacity=s["capacity"],
+        sessions=s["sessions"],
+        bias=s["bias"],
+        reinit=s["reinit"],
+        operator=s["operator"],
+        composition=s["composition"],
+        operator_channels=s["operator_channels"],
+    )
+
+
+def _joint(settings: Settings) -> Joint:
+    return Joint(_nerv({**settings, "stem_layers": 1}), clips=tuple(settings["clips"]))
+
+
 def _grid(settings: Settings) -> GridField:
     s = settings
     nodes, guide, fine = tuple(s["levels"]), tuple(s["guide"]), tuple(s["bricks"])
@@ -150,5 +172,7 @@ MODELS: Mapping[str, Callable[[Settings], Model]] = {
     SPLIT: _split,
     "image": _image,
     "nerv": _nerv,
+    PFNR: _pfnr,
+    JOINT: _joint,
     GRID: _grid,
 }

@@ -47,6 +47,8 @@ class Network:
       kept: Numbers of a point that wait for the way back, in the network's precision.
       kept_bytes: Bytes of a point that wait for the way back in another one.
       folded: Products of params alone, once a pass.
+      pass_flops: Other operations on params alone, once a pass.
+      pass_floats: float32 values that these write and read.
     """
 
     points: int
@@ -57,6 +59,8 @@ class Network:
     kept: int
     kept_bytes: int
     folded: tuple[Map, ...] = ()
+    pass_flops: int = 0
+    pass_floats: int = 0
 
     @property
     def widest(self) -> int:

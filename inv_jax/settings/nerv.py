@@ -3,32 +3,33 @@
 A name in parentheses is the flag of the original NeRV.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-# What it wants of other parts: all frames in one set of params, of which each step takes one.
-DEFAULTS: Mapping[str, Any] = {
+# What a decoder of clips wants of other parts: all frames of one in one set of params, of which
+# each step takes one.
+DECODER_DEFAULTS: dict[str, Any] = {
     "train.segment_frames": 0,
     "train.freeze_frame": 0,
-    "train.init_roles": ("decoder",),
     "train.rows_per_step": 1,  # (--batchSize)
-    "train.epochs": 300,  # (--epochs)
     "train.loss": "fusion6",  # (--loss_type)
     "train.b1": 0.5,  # (--beta)
     "train.schedule": "cosine",  # (--lr_type)
     "train.lr_warmup": 0.2,  # (--warmup)
     "train.clip_norm": 1e9,
 }
+DEFAULTS = DECODER_DEFAULTS | {
+    "train.init_roles": ("decoder",),
+    "train.epochs": 300,  # (--epochs)
+}
 
 
-def settings() -> ConfigDict:
-    """Fields of `model`."""
+def decoder() -> ConfigDict:
+    """Fields of `model` that every decoder of clips has."""
     model = ConfigDict()
     model.embed = "1.25_40"  # base and number of the frequencies of time; 'none' (--embed)
     model.stem_width = 512  # features of the stem's hidden layers (--stem_dim_num 512_1)
-    model.stem_layers = 1  # how many of them (--stem_dim_num 512_1)
     model.grid = (9, 16)  # rows and columns that the stem makes (--fc_hw_dim 9_16_26)
     model.channels = 26  # ... and channels; NeRV-S 26, M 58, L 112 (--fc_hw_dim 9_16_26)
     model.strides = (5, 2, 2, 2, 2)  # of the stages; times the grid they are the frame (--strides)
@@ -48,8 +49,18 @@ def settings() -> ConfigDict:
     return model
 
 
+def settings() -> ConfigDict:
+    """Fields of `model` beside those of every decoder."""
+    model = ConfigDict()
+    model.stem_layers = 1  # hidden layers of the stem (--stem_dim_num 512_1)
+    return model
+
+
 def training() -> ConfigDict:
     """Fields of `train` beside those of every model."""
     train = ConfigDict()
     train.head_weight = 1.0  # weight of the pictures of all heads but the last (--lw)
+    train.best_every = 0  # epochs after which a clip is measured; its best params count
+    # (--eval_freq)
+    train.best_last = 0  # ... and after each of its last so many; 0 and 0: its last params count
     return train

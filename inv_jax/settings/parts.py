@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from inv_jax.settings import (
     cameras,
+    clips,
     codec,
     codec_bricks,
     codec_delta,
@@ -21,9 +22,11 @@ from inv_jax.settings import (
     evaluation,
     grid,
     image,
+    joint,
     model,
     nerf,
     nerv,
+    pfnr,
     procedural,
     prune,
     render,
@@ -80,6 +83,7 @@ CHOICES: Mapping[str, Mapping[str, Parts]] = {
             {"data": (cameras.settings,), "data.procedural": (procedural.settings,)}
         ),
         "video": Parts({"data": (video.settings,)}),
+        "clips": Parts({"data": (clips.settings,)}),
     },
     "model.name": {
         "nerf": Parts({"model": (nerf.settings,)}),
@@ -87,11 +91,22 @@ CHOICES: Mapping[str, Mapping[str, Parts]] = {
         "image": Parts({"model": (image.settings,)}),
         "nerv": Parts(
             {
-                "model": (nerv.settings,),
+                "model": (nerv.settings, nerv.decoder),
                 "train": (nerv.training,),
                 "prune": (prune.settings,),
             },
             defaults=nerv.DEFAULTS,
+        ),
+        "pfnr": Parts(
+            {
+                "model": (pfnr.settings, nerv.decoder),
+                "train": (nerv.training,),
+            },
+            defaults=pfnr.DEFAULTS,
+        ),
+        "joint": Parts(
+            {"model": (joint.settings, nerv.decoder), "train": (nerv.training,)},
+            defaults=joint.DEFAULTS,
         ),
         "grid": Parts(
             {

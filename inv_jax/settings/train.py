@@ -6,7 +6,8 @@ from ml_collections import ConfigDict
 def settings() -> ConfigDict:
     """Fields of `train`."""
     train = ConfigDict()
-    train.segment_frames = 1  # frames that one set of params explains; 0: all of them, a clip
+    train.segment_frames = 1  # frames that one set of params explains; 0: all of them, a clip (of a
+    # sequence of clips: each one); -1: all clips of a sequence
     train.steps = 10_000  # a frame, in Structure Transfer (i_weights)
     train.warmup_steps = 10_000  # a frame, in Warm-Up (i_weights_warmup)
     train.freeze_frame = 120  # first frame with frozen color layers; 0: never (freeze_start_frame);

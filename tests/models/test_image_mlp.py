@@ -164,7 +164,7 @@ def test_counted_memory_is_the_compilers(activation):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "imag"}, "models are grid, image, nerf"),
+        ({"name": "imag"}, "models are grid, image, joint, nerf"),
         ({"encoding": "waves"}, "fourier, none, octaves"),
         ({"activation": "tanh"}, "relu, siren"),
         ({"w0": 0.0}, "model.w0"),

@@ -6,7 +6,7 @@ import pytest
 
 from inv_jax import settings
 from inv_jax.codec import registry as codecs
-from inv_jax.data import folder, images2d
+from inv_jax.data import folder, images2d, sequence
 from inv_jax.models import registry as models
 from inv_jax.settings import naming
 from inv_jax.settings.composed import composed, flat, put
@@ -24,7 +24,7 @@ def _composed(names):
 def test_there_are_settings_for_all_that_can_be_chosen_and_no_others():
     assert CHOICES["model.name"].keys() == models.MODELS.keys()
     assert CHOICES["codec.name"].keys() == {"", *codecs.CODECS}
-    layouts = {*folder.LAYOUTS, images2d.LAYOUT, "procedural"}
+    layouts = {*folder.LAYOUTS, images2d.LAYOUT, sequence.LAYOUT, "procedural"}
     assert CHOICES["data.layout"].keys() == layouts
 
 

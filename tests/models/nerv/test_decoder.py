@@ -93,7 +93,7 @@ def test_pictures_have_the_size_of_the_grid_times_the_strides(upsampling, num_bl
         assert one.std() > 0
     only = dataclasses.replace(model, single_res=True)
     layers = {n: x for n, x in params[NETWORK][DECODER].items() if n != "head_0"}
-    last = only.predict({NETWORK: {DECODER: layers}}, jnp.asarray([0.0, 0.5]))
+    last = jax.jit(only.predict)({NETWORK: {DECODER: layers}}, jnp.asarray([0.0, 0.5]))
     assert list(last) == ["head_1"]
     np.testing.assert_allclose(last["head_1"].rgb, found["head_1"], rtol=1e-5, atol=1e-6)
 
