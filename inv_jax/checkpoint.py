@@ -3,10 +3,11 @@
     WORKDIR/frames/000012/structure/   what the segment of frame 12 on owns, a folder for each role
                           color/       what segments share: only if it trained in this one (or
                                        nowhere before it), likewise
-                          optimizer/   only while this is the newest
+                          optimizer/   only while this is the newest; as what a model carries on
+                                       (`Roles.carried`)
                           metadata/    JSON: phase, steps, loss, ...; `num_frames` of the segment;
-                                       `own`, its own roles; `holds`: for each role, the segment
-                                       whose folder has its params
+                                       `own`, its own roles; `carried`; `holds`: for each role, the
+                                       segment whose folder has its params
     WORKDIR/partial/                   the newest state within each segment that is in training
     WORKDIR/intermediate/              params from within segments, where asked for, with what was
                                        measured of their pictures
@@ -35,7 +36,7 @@ from inv_jax.params import Roles
 from inv_jax.types import InvError, Params
 
 _OPTIMIZER = "optimizer"
-_PRIVATE = ("holds", "own")  # what the store notes for itself
+_PRIVATE = ("holds", "own", "carried")  # what the store notes for itself
 _OWN_BEFORE = ("structure",)  # own roles of runs that do not say which these are
 
 
@@ -70,9 +71,10 @@ class FrameStore(StatesWithin):
         self._folder = pathlib.Path(workdir) / "frames"
         self._frames: Any = None
         self._own = (*roles.own, *roles.indices) if roles else ()
+        self._carried = roles.carried if roles else ()
         self._lengths: dict[int, int] = {}  # of segments, in frames; those that are known
         if writable or self._folder.is_dir():
-            known = (*self._own, *roles.shared) if roles else ()
+            known = (*self._own, *roles.shared, *roles.carried) if roles else ()
             items = {*known, *_items_in(self._folder), _OPTIMIZER}
             self._frames = orbax_items.manager(
                 self._folder, tuple(sorted(items)), None, create=writable
@@ -152,16 +154,25 @@ class FrameStore(StatesWithin):
         Where nothing is shared it is the first one's, for all.
         """
         metadata = self.metadata(frame)
-        own = metadata.get("own", _OWN_BEFORE)
-        shared = [int(n) for role, n in metadata["holds"].items() if role not in own]
+        others = {*metadata.get("own", _OWN_BEFORE), *metadata.get("carried", ())}
+        shared = [int(n) for role, n in metadata["holds"].items() if role not in others]
         return max(shared, default=self.numbers()[0])
 
-    def params(self, frame: int) -> dict[str, Any]:
-        """All params of a frame's segment, nested dicts of numpy arrays: own and shared ones."""
+    def params(self, frame: int, *, carried: bool = False) -> dict[str, Any]:
+        """All params of a frame's segment, nested dicts of numpy arrays: own and shared ones.
+
+        Args:
+          frame: Any of its frames.
+          carried: Of the newest segment also what training carries on (`Roles.carried`), which no
+            picture needs.
+        """
         number = self.segment(frame)[0]
         leaves: dict[str, np.ndarray] = {}
-        for role, holder in self._metadata(number)["holds"].items():
-            leaves |= self._role(holder, role, keep=holder != number)
+        metadata = self._metadata(number)
+        left_out = () if carried else metadata.get("carried", ())
+        for role, holder in metadata["holds"].items():
+            if role not in left_out:
+                leaves |= self._role(holder, role, keep=holder != number)
         return params_lib.nest(leaves)
 
     def optimizer(self, frame: int) -> dict[str, np.ndarray] | None:
@@ -177,9 +188,10 @@ class FrameStore(StatesWithin):
 
     def shared_bytes(self, number: int) -> int:
         """Bytes on disk that a segment spends on what segments share."""
-        own = self._own_of(number)
-        holds = self._metadata(number)["holds"]
-        return sum(self._role_bytes(number, role) for role in holds if role not in own)
+        metadata = self._metadata(number)
+        others = {*self._own_of(number), *metadata.get("carried", ())}
+        shared = [role for role in metadata["holds"] if role not in others]
+        return sum(self._role_bytes(number, role) for role in shared)
 
     def _own_of(self, number: int) -> Sequence[str]:
         return self._own or self._metadata(number).get("own", _OWN_BEFORE)
@@ -197,7 +209,9 @@ class FrameStore(StatesWithin):
         trained: tuple[str, ...],
         metadata: Mapping[str, Any],
     ) -> None:
-        """Stores a finished segment, then drops the optimizer state of the one before.
+        """Stores a finished segment, then drops the optimizer state of the one before it.
+
+        With it goes what the one before carried on.
 
         Args:
           frame: Its number.
@@ -212,12 +226,14 @@ class FrameStore(StatesWithin):
         leaves = params_lib.flatten(params)
         items: dict[str, Leaves] = {}
         for role in {params_lib.role_of(path) for path in leaves}:
-            if role in trained or role in self._own or role not in holds:
+            if role in (*trained, *self._own, *self._carried) or role not in holds:
                 holds[role] = frame
                 items[role] = {p: v for p, v in leaves.items() if params_lib.role_of(p) == role}
         if optimizer:
             items[_OPTIMIZER] = optimizer
         notes = {**metadata, "own": list(self._own), "holds": holds}
+        if self._carried:
+            notes["carried"] = list(self._carried)
         args = orbax_items.save_args(items, notes)
         with one_line_errors(f"frame {frame}", self._folder):
             self._frames.save(frame, args=args, force=True)
@@ -239,5 +255,5 @@ class FrameStore(StatesWithin):
 
     def _drop_old_optimizers(self, newest: int) -> None:
         for number in self.numbers():
-            if number != newest:
-                shutil.rmtree(self._step_folder(number) / _OPTIMIZER, ignore_errors=True)
+            for item in (_OPTIMIZER, *self._carried) if number != newest else ():
+                shutil.rmtree(self._step_folder(number) / item, ignore_errors=True)

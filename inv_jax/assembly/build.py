@@ -154,6 +154,7 @@ def stepper(
         shaper=UpdatePenalty(pull=c.update_pull),
         emptiness=plans.emptiness(config),
         hard=plans.hard_rows(config),
+        best_at=plans.best_at(config),
     )
 
 
@@ -195,14 +196,18 @@ def trainer(
         frames_at_once=at_once,
         update_mask=plans.update_mask(config, training),
     )
+    # Whatever the capture is: before the params are made.
+    sizing.check_memory(config, training, net, devices, step.rows_per_pass, (1, 1, 1))
     initial, config = devices.from_main(
         lambda: initial_params(config, net, has_frames=bool(stored))
     )
     record.check_resume(config, workdir, old, devices)
-    settings = _settings(config, training)
     video_codec = make.for_training(config.codec)
     shots = _capture(config, net, training, step, workdir, devices, should_stop)
     segments = captures.segments_of(config, shots)
+    rows_of = functools.partial(captures.rows_of, net, shots)
+    training = plans.by_clips(config, training, segments, rows_of)
+    settings = _settings(config, training)
     record.check_capture(workdir, old, shots.fingerprint)
     masks = _masks(config, training, shots, trained_on(segments), workdir, devices)
     video = None

@@ -16,7 +16,7 @@ from absl import logging
 from inv_jax.assembly import sizing
 from inv_jax.data import capture as capture_lib
 from inv_jax.data import masks as masks_lib
-from inv_jax.data import records, segments, synthetic
+from inv_jax.data import records, segments, sequence, synthetic
 from inv_jax.data.capture import Capture
 from inv_jax.data.masks import Masks
 from inv_jax.data.rig import Rig
@@ -48,8 +48,16 @@ def folder_of(config: Config, workdir: pathlib.Path) -> pathlib.Path:
 
 
 def of(config: Config, workdir: pathlib.Path, num_frames: int | None = None) -> Capture:
-    """Opens the capture of `config.data`; `num_frames` instead of the config's, if given."""
+    """Opens the capture of `config.data`.
+
+    Args:
+      config: The config.
+      workdir: Of the run.
+      num_frames: In place of the config's, if given; of a sequence, all clips are opened.
+    """
     c = config.data
+    if c.layout == sequence.LAYOUT:
+        num_frames = None
     return capture_lib.open_capture(
         "n3dv" if c.layout == sizing.PROCEDURAL else c.layout,
         folder_of(config, workdir),
@@ -65,6 +73,7 @@ def of(config: Config, workdir: pathlib.Path, num_frames: int | None = None) -> 
         frame_step=c.frame_step,
         size=(c.get("height", 0), c.get("width", 0)),
         frame_ids=tuple(c.get("frame_ids", ())),
+        clips=tuple(c.get("clips", ())),
     )
 
 
@@ -74,15 +83,16 @@ def segments_of(config: Config, opened: Capture) -> list[Segment]:
     Raises:
       InvError: If a setting cannot be right.
     """
-    return _split(config, opened.span)
+    return _split(config, opened.span, opened.clips)
 
 
-def _split(config: Config, span: range) -> list[Segment]:
+def _split(config: Config, span: range, clips: Sequence[int] = ()) -> list[Segment]:
     return segments.split(
         span,
         config.train.segment_frames,
         step=config.data.frame_step,
         shown_step=config.data.get("test_step", 0),
+        clips=clips,
     )
 
 
@@ -115,7 +125,9 @@ def completed(config: Config, model: Model, workdir: pathlib.Path, devices: Devi
     shape, fps = sizing.planned_segment(config), None
     if config.data.layout != sizing.PROCEDURAL:
         opened = of(config, workdir)
-        shape, fps = longest(segments_of(config, opened), opened), opened.fps
+        parts, fps = segments_of(config, opened), opened.fps
+        # Of a sequence the first clip counts: a longer one may be added to it later.
+        shape = longest(parts[:1] if opened.clips else parts, opened)
     config = config.copy_and_resolve_references()
     rows = shape[0] * model.rows.in_view(*shape[1:])
     with config.unlocked():
@@ -128,6 +140,12 @@ def completed(config: Config, model: Model, workdir: pathlib.Path, devices: Devi
                 config.train.first_steps = steps
         config.render.fps = config.render.fps or fps or _FPS
     return config
+
+
+def rows_of(model: Model, opened: Capture, segment: Segment) -> int:
+    """Rows that a segment is trained on."""
+    size = opened.cameras.height, opened.cameras.width
+    return len(segment.trained) * len(opened.train_cams) * model.rows.in_view(*size)
 
 
 def longest(parts: Sequence[Segment], opened: Capture) -> sizing.Shape:
@@ -275,10 +293,15 @@ def _check(config: Config, model: Model, opened: Capture, parts: Sequence[Segmen
     model.check_views(cameras, max(len(one.frames) for one in parts))
     model.check_views(cameras, min(len(one.trained) for one in parts))
     if config.train.frames_at_once > 1 and len({len(one.trained) for one in parts}) > 1:
+        advice = (
+            "cut them by data.num_frames"
+            if opened.clips
+            else "make data.num_frames a multiple of "
+            f"train.segment_frames={config.train.segment_frames}"
+        )
         raise InvError(
             f"train.frames_at_once={config.train.frames_at_once} wants clips of one length, and "
-            f"the last has {len(parts[-1].frames)} frames; make data.num_frames a multiple of "
-            f"train.segment_frames={config.train.segment_frames}, or train one by one"
+            f"the last has {len(parts[-1].frames)} frames; {advice}, or train one by one"
         )
     losses.get(config.train.loss).check(model.rows, *_smallest_shown(model, cameras))
     num_views = len(opened.train_cams) * min(len(one.trained) for one in parts)

@@ -1,8 +1,9 @@
-"""Settings that follow from the capture: the box and the sizes of a fast field.
+"""Settings that follow from the capture: the box and the sizes of a fast field, how many clips.
 
 They are made definite before anything is built of them, and written into `config.json`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,6 @@ def fitted(
     fields = _unset(config)
     if not fields:
         return config
-    grid_sizes.check(config.fast.budget)
     known: dict[str, Any] = {}
     if old is not None:
         stored = old["config"]
@@ -58,9 +58,9 @@ def fitted(
         if opened is None:
             return unopened(config)
         # By the main process: others might find numbers that differ in their last digits.
-        found = devices.from_main(lambda: _FITS[config.model.name](config, opened))
-        rows = found["train.rows_per_step"]
-        found["train.rows_per_step"] = max(rows - rows % devices.count, devices.count)
+        found = devices.from_main(lambda: _FITS[config.model.name].of(config, opened))
+        if rows := found.get("train.rows_per_step"):
+            found["train.rows_per_step"] = max(rows - rows % devices.count, devices.count)
         known = found | known
     made = config.copy_and_resolve_references()
     with made.unlocked():
@@ -75,9 +75,7 @@ def unopened(config: Config) -> Config:
     """The same where the capture is not there yet: of the size that it is planned to have."""
     if config.model.name not in _FITS or not _unset(config):
         return config
-    views, height, width = sizing.planned_segment(config)
-    kind = config.model.space if config.model.space in _UNSEEN else boxes.PROJECTIVE
-    found = _sizes(config, kind, height, width, views) | _box(_UNSEEN[kind])
+    found = _FITS[config.model.name].planned(config)
     made = config.copy_and_resolve_references()
     with made.unlocked():
         for field in _unset(config):
@@ -89,7 +87,7 @@ def unopened(config: Config) -> Config:
 def _unset(config: Config) -> list[str]:
     return [
         field
-        for field in _FIELDS
+        for field in _FITS[config.model.name].fields
         if _get(config, field) in (("", 0, ()) if field != "train.freeze_frame" else (-1,))
     ]
 
@@ -100,7 +98,7 @@ def _get(config: Any, field: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-_FIELDS = (
+_GRID_FIELDS = (
     "model.space",
     "model.box",
     "model.levels",
@@ -123,7 +121,7 @@ def _fit_grid(config: Config, rig: Rig) -> dict[str, Any]:
         )
     if config.data.ndc:
         raise InvError("model.name='grid' has a box of its own; set data.ndc=False")
-    cameras = rig.cameras.take(cams)
+    cameras, names = rig.cameras.take(cams), [rig.camera_names[cam] for cam in cams]
     if config.model.box:
         if not config.model.space:
             raise InvError(
@@ -131,8 +129,9 @@ def _fit_grid(config: Config, rig: Rig) -> dict[str, Any]:
                 f"of {', '.join(boxes.KINDS)}"
             )
         box = boxes.Box.of(config.model.space, config.model.box)
+        boxes.check_met(box, cameras, names)
     else:
-        box = boxes.fit(cameras, rig.bounds[cams], config.model.space)
+        box = boxes.fit(cameras, rig.bounds[cams], config.model.space, names)
     return _sizes(config, box.kind, cameras.height, cameras.width, len(cams)) | _box(box)
 
 
@@ -155,4 +154,46 @@ def _box(box: boxes.Box) -> dict[str, Any]:
     return {"model.space": box.kind, "model.box": tuple(float(f"{x:.6g}") for x in box.numbers)}
 
 
-_FITS = {registry.GRID: _fit_grid}
+def _planned_grid(config: Config) -> dict[str, Any]:
+    views, height, width = sizing.planned_segment(config)
+    kind = config.model.space if config.model.space in _UNSEEN else boxes.PROJECTIVE
+    return _sizes(config, kind, height, width, views) | _box(_UNSEEN[kind])
+
+
+def _fit_joint(config: Config, rig: Rig) -> dict[str, Any]:
+    if not rig.clips:
+        raise InvError(
+            "model.name='joint' trains several clips together, and "
+            f"data.layout={config.data.layout!r} has one; set data.layout=clips, or model.name=nerv"
+        )
+    return {"model.clips": rig.clips}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """What a model wants to know of the capture.
+
+    Attributes:
+      fields: Settings that follow from it, by dotted name, where they are empty.
+      of: Their values for a config and its rig.
+      planned: Likewise where the capture is not there yet.
+    """
+
+    fields: tuple[str, ...]
+    of: Callable[[Config, Rig], dict[str, Any]]
+    planned: Callable[[Config], dict[str, Any]]
+
+
+_FITS = {
+    registry.GRID: _Fit(_GRID_FIELDS, _fit_grid, _planned_grid),
+    registry.PFNR: _Fit(
+        ("model.sessions",),
+        lambda config, rig: {"model.sessions": max(1, len(rig.clips))},
+        lambda config: {"model.sessions": 1},
+    ),
+    registry.JOINT: _Fit(
+        ("model.clips",),
+        _fit_joint,
+        lambda config: {"model.clips": (len(sizing.planned_frames(config)),)},
+    ),
+}

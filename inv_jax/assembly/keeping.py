@@ -7,7 +7,7 @@ import ml_collections
 
 from inv_jax.assembly import record, sizing
 from inv_jax.checkpoint import FrameStore
-from inv_jax.codec import indexed, make
+from inv_jax.codec import make, masked
 from inv_jax.codec.base import Codec
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.capture import Capture
@@ -38,8 +38,15 @@ def broadcast(
     """The neural video that a run writes to `workdir/video.inv` while it trains; `net` is shown.
 
     Raises:
-      InvError: If the codec cannot store such params, or a file cannot say what it holds.
+      InvError: If the codec cannot store such params, or a file cannot say what it holds, or the
+        shared params are only known behind the last segment.
     """
+    if net.keeps_shared:
+        raise InvError(
+            f"codec.name={config.codec.name!r}, but later clips go on with the params that all "
+            f"share (model.name={config.model.name!r}), and a video has these once; set "
+            "codec.name='', and encode the run when it is trained: inv-jax encode"
+        )
     provenance = record.provenance(rig.fingerprint)
     if config.data.frame_step != 1 and config.train.segment_frames == 1:
         raise InvError(
@@ -49,7 +56,7 @@ def broadcast(
     longest = max(len(segment.frames) for segment in segments)
     header = make.header(codec, params, net.roles, config.to_dict(), rig, provenance, longest)
     header.dump()
-    indexed.encoder(codec, header.layout)
+    masked.encoder(codec, header.layout)
 
     def open_writer(go_on_before: int) -> VideoWriter:
         return VideoWriter(

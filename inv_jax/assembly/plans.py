@@ -2,16 +2,17 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_collections
 
 from inv_jax.assembly import split_plan
+from inv_jax.data.segments import Segment
 from inv_jax.eval import pictures
 from inv_jax.models import registry
 from inv_jax.sampling.hardness import HardRows
-from inv_jax.train import plan, prune
+from inv_jax.train import best, plan, prune
 from inv_jax.train.losses import Emptiness
 from inv_jax.train.plan import Moments, Phase, Plan
 from inv_jax.types import InvError, Params
@@ -88,6 +89,35 @@ def _pruned(config: Config, training: Plan) -> Plan:
         return dataclasses.replace(phase, edits=tuple(zip(at, edits, strict=True)))
 
     return Plan(tuple(map(edited, training.phases)))
+
+
+def by_clips(
+    config: Config, training: Plan, segments: Sequence[Segment], rows_of: Callable[[Segment], int]
+) -> Plan:
+    """The plan with as many steps for each clip as its epochs take, where clips differ in length.
+
+    Args:
+      config: The config; its steps are those of the longest, or of the first of a sequence.
+      training: Its plan.
+      segments: All of them.
+      rows_of: How many rows one of them has.
+
+    Returns:
+      The plan; as it is where clips are pruned, at steps of the longest one.
+    """
+    c = config.train
+    steps = {one.number: c.epochs * max(1, rows_of(one) // c.rows_per_step) for one in segments}
+    if not c.epochs or training.has_edits or set(steps.values()) == {c.steps}:
+        return training
+    return dataclasses.replace(training, steps_of=steps)
+
+
+def best_at(config: Config) -> best.Moments | None:
+    """When params are measured, of which the best are a segment's; None: the last ones are."""
+    c = config.train
+    if not c.get("best_every", 0) and not c.get("best_last", 0):
+        return None
+    return best.Moments(c.best_every, c.best_last)
 
 
 def update_mask(config: Config, training: Plan) -> Callable[[Params], Params] | None:

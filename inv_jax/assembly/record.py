@@ -75,6 +75,8 @@ _YOUNGER = {
     "train.lr_warmup": 0.0,
     "train.lr_milestones": [],
     "train.update_pull": 0.0,
+    "train.best_every": 0,
+    "train.best_last": 0,
     "train.init_roles": ["structure", "color"],
     "train.image_steps": [],
     "train.image_cams": [],
@@ -250,6 +252,9 @@ def check_resume(
     length, there = config.train.segment_frames, old["config"]["data"].get("num_frames", 0)
     appends = length == 1 or (length > 1 and there % length == 0)
     free = tuple(name for name in WITHOUT_EFFECT if appends or name != "data.num_frames")
+    clips = list(old["config"]["data"].get("clips", ()))
+    if clips and list(config.data.get("clips", ()))[: len(clips)] == clips:
+        free = (*free, "data.clips")
     differing = differences(old["config"], json.loads(json.dumps(config.to_dict())), free=free)
     if differing:
         raise InvError(

@@ -7,8 +7,9 @@ from absl import logging
 
 from inv_jax.cost import count as count_lib
 from inv_jax.cost import machine, memory
-from inv_jax.data import capture
+from inv_jax.data import capture, sequence
 from inv_jax.models.base import Model
+from inv_jax.models.bricks import SIDE
 from inv_jax.settings import procedural
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import Plan
@@ -79,7 +80,8 @@ def planned_segment(config: Config) -> Shape:
     """Likewise the training views of its longest segment, height, width."""
     c, planned = config.data, config.data.get("procedural", _GUESSED)
     most = len(planned_frames(config))
-    length = min(config.train.segment_frames or most, most)
+    length = config.train.segment_frames
+    length = min(length, most) if length > 0 else most
     trained = -(-length // max(1, c.frame_step))
     cams = planned["num_cams"] - len(c.get("holdout", ()))
     return max(1, cams) * trained, planned["height"], planned["width"]
@@ -103,11 +105,18 @@ def memory_need(
         ),
         segment_pixels=0 if _is_on_disk(config, devices, size) else math.prod(size),
         frames=max(1, config.train.frames_at_once // devices.count),
-        ahead=1 if config.train.segment_frames else 0,  # where all frames are one, none follows
+        ahead=1 if _is_one_of_several(config) else 0,  # where all frames are one, none follows
         itemsize=count_lib.itemsize(model.precision),
         has_regions=training.wants_masks,
         has_hardness=config.train.get("hard_share", 0.0) > 0.0,
+        has_best=config.train.get("best_every", 0) + config.train.get("best_last", 0) > 0,
     )
+
+
+def _is_one_of_several(config: Config) -> bool:
+    """Whether other segments follow the first one."""
+    length = config.train.segment_frames
+    return length > 0 or (length == 0 and config.data.layout == sequence.LAYOUT)
 
 
 def _is_on_disk(config: Config, devices: Devices, size: Shape) -> bool:
@@ -170,9 +179,23 @@ def check_memory(
                 for name in ("width", "channels", "lower_width")
                 if name in config.model and "levels" not in config.model  # nearly all is grids
             ),
+            *_nodes_of(config),
         ],
         where=f"on each of {devices.describe()}",
     )
+
+
+def _nodes_of(config: Config) -> list[memory.Lever]:
+    """What nearly all params of a field on grids follow: its bricks, or else its levels."""
+    if "levels" not in config.model:
+        return []
+    nodes, slots = config.model.levels, 0
+    if config.model.bricks:
+        slots = config.model.bricks[3]
+    dense = sum(map(math.prod, zip(nodes[::3], nodes[1::3], nodes[2::3], strict=True)))
+    if slots * SIDE**3 > dense:
+        return [memory.Lever("the last number of model.bricks", slots, "state", power=1)]
+    return [memory.Lever("the nodes of all model.levels", dense, "state", power=1)]
 
 
 def _fitting_rows(

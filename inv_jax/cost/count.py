@@ -12,11 +12,13 @@ way back, the bias gradient) is counted apart, as if each layer's were one more 
 """
 
 import dataclasses
+import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
 from inv_jax import params as params_lib
 from inv_jax.models.base import Model
@@ -120,10 +122,38 @@ def num_params(model: Model, roles: tuple[str, ...]) -> int:
     return sum(math.prod(shape) for shape in leaf_shapes(model, roles))
 
 
+def num_moving(model: Model, roles: tuple[str, ...]) -> int:
+    """Those of them that the model puts elsewhere now and then: of layers that have an index."""
+    if not model.rearrange_every:
+        return 0
+    leaves = _leaves(model)
+    moving = {params_lib.layer_of(p) for p in leaves if params_lib.role_of(p) == params_lib.INDEX}
+    return sum(
+        math.prod(leaf.shape)
+        for path, leaf in leaves.items()
+        if params_lib.role_of(path) in roles and params_lib.layer_of(path) in moving
+    )
+
+
 def leaf_shapes(model: Model, roles: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """Shapes of the leaves with these roles; nothing is computed."""
-    shapes = params_lib.flatten(jax.eval_shape(model.init, jax.random.key(0)))
-    return [leaf.shape for path, leaf in shapes.items() if params_lib.role_of(path) in roles]
+    """Shapes of the leaves with these roles that may train; nothing is computed."""
+    leaves = _leaves(model).items()
+    return [
+        leaf.shape
+        for path, leaf in leaves
+        if params_lib.role_of(path) in roles and jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+
+
+def num_bytes(model: Model) -> int:
+    """Bytes of all leaves, also of those that never train."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in _leaves(model).values())
+
+
+@functools.lru_cache
+def _leaves(model: Model) -> dict[str, jax.ShapeDtypeStruct]:
+    """The params by path; a forecast asks for them again and again."""
+    return params_lib.flatten(jax.eval_shape(model.init, jax.random.key(0)))
 
 
 def _pass(model: Model, batch: int, roles: tuple[str, ...], itemsize: int) -> Cost:
@@ -147,7 +177,8 @@ def _pass(model: Model, batch: int, roles: tuple[str, ...], itemsize: int) -> Co
         for map_ in network.folded:
             products.update(_map_products(map_, 1))
         flops += points * network.point_flops
-        rest += 4 * points * network.point_floats
+        flops += network.pass_flops
+        rest += 4 * (points * network.point_floats + network.pass_floats)
         pointwise += points * network.encoded
     moved = sum(product.elements * times for product, times in products.items())
     return Cost(
@@ -165,8 +196,8 @@ def _roles_of(kind: Kind, model: Model, roles: tuple[str, ...]) -> tuple[str, ..
     """Those of the roles that train in a step of this kind: any that its networks have."""
     if not kind.networks:
         return roles
-    shapes = params_lib.flatten(jax.eval_shape(model.init, jax.random.key(0)))
-    there = {params_lib.role_of(path) for path in shapes if path.split("/")[0] in kind.networks}
+    leaves = (path for path in _leaves(model) if path.split("/")[0] in kind.networks)
+    there = {params_lib.role_of(path) for path in leaves}
     return tuple(role for role in roles if role in there)
 
 

@@ -2,7 +2,8 @@
 
 What XLA needs for a pass depends on how it fuses and schedules. Its own figures, on a CPU
 (`memory_analysis`), lie between 0.8 and 1.2 times those here for networks from 64 to 256 wide,
-unfrozen and frozen, float32 and bfloat16; the tests hold them to a factor of 1.5.
+unfrozen and frozen, float32 and bfloat16; the tests hold them to a factor of 1.5. Of a whole step
+on grids with bricks they lie between 0.9 and 1.0 times those here, from 1 to 7 million params.
 """
 
 import dataclasses
@@ -17,6 +18,8 @@ _WORKING = 5  # arrays of the largest size that a backward pass has beside what 
 _RENDERING = 2.2  # ... and rendering: the layer's input and output
 _COLOR_BYTES, _PLACE_BYTES = 3, 4  # of a pixel: its color; its place in an order
 _HARDNESS_BYTES = 2  # ... its last error, and its change
+# Copies of params that move (bricks): old and new ones, moments and gradients, side by side.
+_MOVING = 7
 _TOLERANCE = 1.25  # refused is what needs more than this times what there is: the count is rough
 
 
@@ -32,10 +35,14 @@ class Memory:
     image: int  # activations of a chunk of a rendered image
 
     @property
+    def state(self) -> int:
+        """What goes by the number of params."""
+        return self.params + self.gradients + self.moments
+
+    @property
     def total(self) -> int:
         """A chunk of an image is rendered between steps, not beside one."""
-        kept = self.params + self.gradients + self.moments + self.pixels
-        return kept + max(self.activations, self.image)
+        return self.state + self.pixels + max(self.activations, self.image)
 
 
 def of_training(
@@ -50,6 +57,7 @@ def of_training(
     itemsize: int = 4,
     has_regions: bool = False,
     has_hardness: bool = False,
+    has_best: bool = False,
 ) -> Memory:
     """What training needs on a device.
 
@@ -64,13 +72,15 @@ def of_training(
       itemsize: Bytes of a number in the network.
       has_regions: Whether pixels are sorted by what they show (`types.Regions`).
       has_hardness: Whether it is known how hard each is, and by how much it changed.
+      has_best: Whether the best params so far are kept beside those in training.
     """
     pixel_bytes = _COLOR_BYTES + _PLACE_BYTES * has_regions + _HARDNESS_BYTES * has_hardness
     stacks = 1 + (frames > 1)  # a step of several works on a stack of copies
     trainable = frames * max(count.num_params(model, roles) for roles in phases)
+    moving = frames * max(count.num_moving(model, roles) for roles in phases)
     return Memory(
-        params=4 * stacks * frames * count.num_params(model, model.roles.all),
-        gradients=2 * 4 * trainable,  # of a pass, and their sum
+        params=(stacks + has_best) * frames * count.num_bytes(model),
+        gradients=2 * 4 * trainable + _MOVING * 4 * moving,  # of a pass, and their sum
         moments=2 * 4 * stacks * trainable,
         pixels=(ahead + stacks) * pixel_bytes * frames * segment_pixels,
         activations=frames
@@ -99,7 +109,7 @@ class Lever:
     Attributes:
       name: The setting.
       value: What it is now.
-      part: The field of `Memory`.
+      part: Of `Memory`, one of its fields or `state`.
       power: The part grows as `value ** power`.
       divides: A number that the setting has to divide; 0: none.
     """
@@ -162,6 +172,8 @@ def check_fits(
 def _shrink(memory: Memory, part: str, available: int) -> float:
     """The factor by which a part would have to shrink for all to fit; 0 or less: it cannot."""
     size = getattr(memory, part)
+    if part == "state":
+        return (available - (memory.total - size)) / size if size else 0.0
     # A pass and a chunk are never there together: what has to fit without is the other one.
     without = dataclasses.replace(memory, **{part: 0}).total
     if part in ("activations", "image"):

@@ -18,7 +18,8 @@ from inv_jax import params as params_lib
 from inv_jax.sampling import rays
 from inv_jax.train.mixture import PLAIN, Mix, Mixture
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.train.state import Means, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.types import Cameras, Views
 
 _STEPS = 10_000  # that a segment is taken to have
@@ -123,7 +124,7 @@ class Trial:
         self._devices, self._frame, self._cameras = devices, frame, cameras
         self._mixture = mixture
         params = stepper.model.init(jax.random.key(0))
-        trainable, frozen = params_lib.split(params, roles)
+        trainable, frozen = params_lib.halves(params, roles)
         state = TrainState(
             trainable=trainable,
             frozen=frozen,

@@ -11,7 +11,8 @@ Layers have numbers, as in the original: the trunk's first, then `feature`, `vie
 heads. The functions of layer surgery (`surgery.py`) take part of a tree by `layers` (numbers or
 names), `roles` and `networks`; what is not said is not asked for. A layer is always its kernel and
 its bias, and the index that says where they lie. They change nothing in place, and they match
-leaves by network and layer, so the two trees may split their layers into roles differently.
+leaves by network and layer, so the two trees may split their layers into roles differently; only
+where a layer stands in several roles (weights, their scores, their mask) the role counts, too.
 
 Notebooks and the rest of the package say `params.swap`, whichever file it stands in.
 """
@@ -32,6 +33,7 @@ from inv_jax.params.surgery import (
 from inv_jax.params.trees import (
     COLOR,
     INDEX,
+    MASK,
     STATIC_COLOR,
     STATIC_ROLES,
     STATIC_STRUCTURE,
@@ -39,6 +41,7 @@ from inv_jax.params.trees import (
     Roles,
     fill,
     flatten,
+    halves,
     merge,
     nest,
     networks,
@@ -54,6 +57,7 @@ from inv_jax.params.trees import (
 __all__ = [
     "COLOR",
     "INDEX",
+    "MASK",
     "STATIC_COLOR",
     "STATIC_ROLES",
     "STATIC_STRUCTURE",
@@ -64,6 +68,7 @@ __all__ = [
     "difference",
     "fill",
     "flatten",
+    "halves",
     "interpolate",
     "layer_numbers",
     "layer_of",

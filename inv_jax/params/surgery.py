@@ -1,5 +1,6 @@
 """Layer surgery: what the layers are, and taking part of a tree, by layers, roles and networks."""
 
+import collections
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from inv_jax.types import InvError, Params
 
 _HEADS = ("feature", "views_0", "rgb", "density")  # behind the trunk, in the original's order
 # Layers with a number of their own, in this order.
-_NUMBERED = ("layer", "stem", "block", "level", "color", "head")
+_NUMBERED = ("layer", "stem", "block", "fourier", "level", "color", "head")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,16 +103,15 @@ def mask(
             known = ", ".join(f"{numbers[x]} {x}" if x in numbers else x for x in sorted(have))
             raise InvError(f"the params have no {what} {unknown}; choose among {known}")
 
-    layer = lambda path: (path.split("/")[0], layer_of(path))  # noqa: E731
     # An index goes with what it says the places of.
-    indexed = {layer(path) for path in leaves if role_of(path) in (roles or ())}
+    indexed = {_layer(path) for path in leaves if role_of(path) in (roles or ())}
 
     def one(key_path: tuple[Any, ...], _: Any) -> bool:
         path = path_of(key_path)
         has_role = roles is None or role_of(path) in roles
         return (
             layer_of(path) in names
-            and (has_role or (role_of(path) == INDEX and layer(path) in indexed))
+            and (has_role or (role_of(path) == INDEX and _layer(path) in indexed))
             and (networks is None or path.split("/")[0] in networks)
         )
 
@@ -161,8 +161,9 @@ def interpolate(a: Params, b: Params, amount: float, **where: Any) -> Params:
         if _is_index(old):
             if not np.array_equal(old, new):
                 raise InvError(
-                    "the bricks of the two are not in the same slots, so there is nothing between "
-                    "them; leave out their layer, for example layers=[0, 1]"
+                    "whole numbers or masks of the two differ, as the slots of their bricks do, so "
+                    "there is nothing between them; leave out their layer, for example "
+                    "layers=[0, 1]"
                 )
             return old
         return old + amount * (new - old)
@@ -171,17 +172,35 @@ def interpolate(a: Params, b: Params, amount: float, **where: Any) -> Params:
 
 
 def norms(params: Params) -> dict[str, float]:
-    """The Euclidean norm of each layer, kernel and bias together, as `fine/layer_0`."""
+    """The Euclidean norm of each layer, kernel and bias together, as `fine/layer_0`.
+
+    A layer that stands in several roles has one in each: `pfnr/weights/stem_0`.
+    """
+    leaves = {path: leaf for path, leaf in flatten(params).items() if not _is_index(leaf)}
+    several = _in_several_roles(leaves)
     squares: dict[str, float] = {}
-    for path, leaf in flatten(params).items():
-        if _is_index(leaf):
+    for row in layer_table(params):
+        network, role, layer = row.network, row.role, row.name
+        there = [
+            leaf for path, leaf in leaves.items() if path.split("/")[:3] == [network, role, layer]
+        ]
+        if not there:
             continue
-        name = f"{path.split('/')[0]}/{layer_of(path)}"
-        squares[name] = squares.get(name, 0.0) + float(
-            np.sum(np.square(np.asarray(leaf, np.float64)))
+        name = f"{network}/{role}/{layer}" if (network, layer) in several else f"{network}/{layer}"
+        squares[name] = squares.get(name, 0.0) + sum(
+            float(np.sum(np.square(np.asarray(leaf, np.float64)))) for leaf in there
         )
-    order = [f"{row.network}/{row.name}" for row in layer_table(params)]
-    return {name: float(np.sqrt(squares[name])) for name in order}
+    return {name: float(np.sqrt(square)) for name, square in squares.items()}
+
+
+def _in_several_roles(paths: Iterable[str]) -> set[tuple[str, str]]:
+    """Layers, each with its network, of which a leaf's name stands in more than one role."""
+    counts = collections.Counter((*_layer(path), path.split("/")[-1]) for path in paths)
+    return {(network, layer) for (network, layer, _), count in counts.items() if count > 1}
+
+
+def _layer(path: str) -> tuple[str, str]:
+    return path.split("/", maxsplit=1)[0], layer_of(path)
 
 
 def relative_change(a: Params, b: Params) -> dict[str, float]:
@@ -193,12 +212,17 @@ def relative_change(a: Params, b: Params) -> dict[str, float]:
 
 
 def _is_index(leaf: Any) -> bool:
-    return np.issubdtype(leaf.dtype, np.integer)
+    return not np.issubdtype(leaf.dtype, np.floating)
 
 
 def _combine(function: Any, base: Params, donor: Params, where: Mapping[str, Any]) -> Params:
     """Maps pairs of leaves where asked for; the base's leaves elsewhere."""
-    key = lambda path: (path.split("/")[0], layer_of(path), path.split("/")[-1])  # noqa: E731
+    several = _in_several_roles(flatten(base))
+
+    def key(path: str) -> tuple[str, ...]:
+        role = [role_of(path)] if _layer(path) in several else []
+        return (*_layer(path), *role, path.rsplit("/", maxsplit=1)[-1])
+
     donors = {key(path): leaf for path, leaf in flatten(donor).items()}
     leaves = {}
     chosen = flatten(mask(base, **where))

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -14,6 +15,7 @@ from inv_jax.types import InvError, Params
 STRUCTURE = "structure"  # stored for every frame
 COLOR = "color"  # shared by all frames once frozen
 INDEX = "index"  # of integer arrays: where params of the same layer lie
+MASK = "mask"  # of booleans: which params of the same layer a segment uses
 # The same layers of a field that shows what stands still; shared, too, once frozen.
 STATIC_ROLES = STATIC_STRUCTURE, STATIC_COLOR = "static_structure", "static_color"
 
@@ -28,18 +30,21 @@ class Roles:
     Attributes:
       own: Of layers that every segment has its own of.
       shared: Of layers that segments share once they are frozen; none: nothing is.
-      indices: Of integer arrays that every segment owns: where its params lie. No gradient goes to
-        them.
+      indices: Of integers and booleans that every segment owns: where its params lie, which of
+        the shared ones it uses, which one it is. No gradient goes to them.
+      carried: Of layers that go on from segment to segment in training, and that no picture of a
+        trained segment needs: scores, say. Integers and booleans among them do not train.
     """
 
     own: tuple[str, ...]
     shared: tuple[str, ...] = ()
     indices: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All of them."""
-        return (*self.own, *self.shared)
+        """All that train where everything does."""
+        return (*self.own, *self.shared, *self.carried)
 
 
 def path_of(key_path: tuple[Any, ...]) -> str:
@@ -79,6 +84,16 @@ def select(params: Params, wanted: Collection[str]) -> Params:
 def split(params: Params, wanted: Collection[str]) -> tuple[Params, Params]:
     """The leaves with the wanted roles and the rest; `merge` is the inverse."""
     return partition(params, jax.tree.map(lambda role: role in wanted, roles(params)))
+
+
+def halves(params: Params, trained: Collection[str]) -> tuple[Params, Params]:
+    """What trains, of these roles all that is no integer and no boolean, and the rest."""
+    is_trained = lambda leaf, role: role in trained and _is_floating(leaf)  # noqa: E731
+    return partition(params, jax.tree.map(is_trained, params, roles(params)))
+
+
+def _is_floating(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def partition(params: Params, chosen: Params) -> tuple[Params, Params]:

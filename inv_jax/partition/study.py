@@ -153,7 +153,7 @@ class Study:
     def _note_change(self, kind: str, frame: int, donor: int, a: Params, b: Params) -> None:
         numbers = params_lib.layer_numbers(a)
         for name, change in params_lib.relative_change(a, b).items():
-            network, layer = name.split("/")
+            network, _, layer = name.rpartition("/")
             self._findings.changes.append(
                 {
                     **{"kind": kind, "frame": frame, "donor": donor, "network": network},

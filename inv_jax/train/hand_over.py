@@ -20,7 +20,7 @@ from inv_jax.train.parallel import Devices
 from inv_jax.train.recorder import Recorder
 from inv_jax.train.segment import SegmentInTraining
 from inv_jax.train.settings import Settings
-from inv_jax.train.step import Means, TrainState
+from inv_jax.train.state import Means, TrainState
 from inv_jax.types import Params
 
 
@@ -127,7 +127,8 @@ class HandOver:
           those of the video, if training goes on from these.
         """
         state: TrainState = jax.device_get(self._lanes.one(frame.state))
-        state = state.replace(memory=state.memory.replace(guide=None))  # the next has its own
+        own = {"guide": None, "best": None}  # the next segment has its own
+        state = state.replace(memory=state.memory.replace(**own))
         waited = self._recorder.wait_seconds
         frame.checkpoint_wait_seconds, self._waited = waited - self._waited, waited
         metadata = {
@@ -144,7 +145,7 @@ class HandOver:
             trained=frame.phase.roles,
             metadata=metadata,
         )
-        trainable, frozen = params_lib.split(params, frame.phase.roles)
+        trainable, frozen = params_lib.halves(params, frame.phase.roles)
         return state.replace(trainable=trainable, frozen=frozen), metadata
 
     def _send(self, segment: Segment, params: Params, trained: tuple[str, ...]) -> Params:

@@ -19,7 +19,8 @@ from inv_jax.train import parallel
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import SCRATCH, Edit, Plan
 from inv_jax.train.segment import SegmentInTraining
-from inv_jax.train.step import Stepper, TrainState
+from inv_jax.train.state import TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.types import Cameras, InvError, Views
 
 _PIXELS = "the pixels: smaller pictures (data.factor, data.height), or fewer cameras or frames"

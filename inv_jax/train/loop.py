@@ -158,8 +158,11 @@ class Trainer:
         """Puts a segment into its lane, at the state it starts from or goes on from."""
         number, (params, opt_state, known) = prepared.segment.number, self._previous
         phase = self._plan.phase(number)
+        key = jax.random.fold_in(self._key_init, number)
         if phase.start == SCRATCH:
-            params, known = self._model.init(jax.random.fold_in(self._key_init, number)), {}
+            params, known = self._model.init(key), {}
+        elif number != next(iter(self._segments)):
+            params = self._model.next_segment(params, key)
         state, step, seconds = resume.begin(
             params,
             opt_state if phase.keep_optimizer else None,
@@ -172,7 +175,7 @@ class Trainer:
         if step:
             logging.info("%s goes on after step %d", prepared.segment.name, step)
         if phase.is_shaped:
-            anchor, _ = params_lib.split(params, phase.roles)
+            anchor, _ = params_lib.halves(params, phase.roles)
             state = state.replace(shaping=self._stepper.shaper.begin(anchor))
         frame = SegmentInTraining(prepared, phase, self._lanes.begin(number, state), step, seconds)
         self._current.append(frame)
@@ -197,7 +200,8 @@ class Trainer:
     def _compile(self) -> None:
         """Compiles the phase's step by running none of it, so that no frame's time holds it."""
         phase = self._current[0].phase
-        program = phase.roles, phase.mixture.kinds
+        # Clips of other lengths are programs of their own.
+        program = phase.roles, phase.mixture.kinds, self._current[0].prepared.num_pixels
         if program not in self._compiled:
             start = time.perf_counter()
             self._lanes.run(self._current, 0)

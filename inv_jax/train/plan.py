@@ -5,7 +5,7 @@ INV, INV with a long warm-up, the NeRF baseline, pre-trained shared colors, colo
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from inv_jax.params import Roles
 from inv_jax.train.mixture import PLAIN, Mixture
@@ -92,9 +92,15 @@ class Phase:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Phases in the order of their frames."""
+    """Phases in the order of their frames.
+
+    Attributes:
+      phases: See `Phase`.
+      steps_of: Steps of single segments, by number, which go before those of their phase.
+    """
 
     phases: tuple[Phase, ...]
+    steps_of: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         firsts = [phase.first_frame for phase in self.phases]
@@ -111,8 +117,9 @@ class Plan:
         if not found:
             raise ValueError(f"frame {frame} is before the plan's first phase")
         phase = found[-1]
-        steps = phase.steps + phase.more_steps * (frame - phase.first_frame)
-        return dataclasses.replace(phase, steps=steps) if phase.more_steps else phase
+        usual = phase.steps + phase.more_steps * (frame - phase.first_frame)
+        steps = self.steps_of.get(frame, usual)
+        return phase if steps == phase.steps else dataclasses.replace(phase, steps=steps)
 
     @property
     def has_edits(self) -> bool:
@@ -137,7 +144,7 @@ class Plan:
             if phase.more_steps and last is None:
                 return None
             most = max(most, self.phase(last or phase.first_frame).steps)
-        return most
+        return max(most, *self.steps_of.values(), 0)
 
 
 def incremental(

@@ -14,7 +14,8 @@ import numpy as np
 from inv_jax import params as params_lib
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.train.state import Means, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.types import Cameras, InvError, Params, Stopped, Views
 
 _STEPS_AT_ONCE = 50  # between two questions whether to stop
@@ -32,7 +33,10 @@ class Refiner:
         """Steps are those of `stepper`, a run's, on all devices."""
         self._optimizer = optimizer_lib.with_update_mask(stepper.optimizer)
         self._devices, self._should_stop = devices, should_stop
-        stepper = dataclasses.replace(stepper, optimizer=self._optimizer, hard=None)
+        # What was not chosen stays: bricks do not move.
+        stepper = dataclasses.replace(
+            stepper, optimizer=self._optimizer, hard=None, rearranges=False, best_at=None
+        )
         self._memory = stepper.memory
         self._run = devices.map(stepper.run, donate=(0,))
 
@@ -63,13 +67,14 @@ class Refiner:
           InvError: If the loss or a gradient is not finite.
           Stopped: If asked to.
         """
-        everything = jax.tree.map(lambda _: True, params)
-        trainable, frozen = params_lib.partition(params, everything)
+        numbers = jax.tree.map(lambda leaf: bool(jnp.issubdtype(leaf.dtype, jnp.floating)), params)
+        trainable, frozen = params_lib.partition(params, numbers)
+        may_move, _ = params_lib.partition(jax.tree.map(np.bool_, chosen), numbers)
         opt_state = self._optimizer.init(trainable)
         state = TrainState(
             trainable=trainable,
             frozen=frozen,
-            opt_state=opt_state._replace(mask=jax.tree.map(np.bool_, chosen)),
+            opt_state=opt_state._replace(mask=may_move),
             key=jax.random.key(seed),
             step=jnp.int32(0),
             means=Means.start(),

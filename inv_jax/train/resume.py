@@ -17,7 +17,7 @@ from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.journal import Journal
 from inv_jax.train.mixture import PLAIN
 from inv_jax.train.plan import SCRATCH, Phase, Plan
-from inv_jax.train.step import Means, Memory, TrainState
+from inv_jax.train.state import Means, Memory, TrainState
 from inv_jax.types import InvError, Params
 
 # From segment to segment: params, the optimizer's state, what the steps knew (leaves by path).
@@ -44,7 +44,7 @@ class Standing:
       unseen: Those of them that have no row in the journal: a killed run did not get to it.
       params: Of the last stored segment; None if there is none.
       optimizer: Its optimizer's leaves, if the next segment keeps them.
-      memory: What its steps knew in the end (`step.Memory`), leaves by path, if they knew anything.
+      memory: What its steps knew in the end (`state.Memory`), leaves by path, if anything.
       partials: States within segments that are not done, by number: of each that was in training.
     """
 
@@ -110,7 +110,7 @@ def find(
                 f"train.init_from={workdir}"
             )
         optimizer, memory = _apart(optimizer)
-    return Standing(done, unseen, store.params(last), optimizer, memory, partials)
+    return Standing(done, unseen, store.params(last, carried=True), optimizer, memory, partials)
 
 
 def _partials(
@@ -175,7 +175,7 @@ def last_state(
     params = params_lib.fill(initial, params_lib.flatten(standing.params))
     if not standing.optimizer:
         return params, None, standing.memory
-    trainable, _ = params_lib.split(params, plan.phase(standing.done[-1]).roles)
+    trainable, _ = params_lib.halves(params, plan.phase(standing.done[-1]).roles)
     opt_state = params_lib.fill(optimizer.init(trainable), standing.optimizer)
     return params, opt_state, standing.memory
 
@@ -208,7 +208,7 @@ def begin(
     if partial is not None:
         metadata = partial.metadata
         params = params_lib.fill(params, params_lib.flatten(partial.params))
-    trainable, frozen = params_lib.split(params, phase.roles)
+    trainable, frozen = params_lib.halves(params, phase.roles)
     state = TrainState(
         trainable=trainable,
         frozen=frozen,

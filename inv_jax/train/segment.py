@@ -9,7 +9,7 @@ import numpy as np
 from inv_jax.data.prefetch import Prepared
 from inv_jax.data.segments import Segment
 from inv_jax.train.plan import Edit, Moments, Phase
-from inv_jax.train.step import Means, TrainState
+from inv_jax.train.state import Means, TrainState
 from inv_jax.types import InvError
 
 _COSTS = ("gap_seconds", "render_seconds", "checkpoint_wait_seconds")

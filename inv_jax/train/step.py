@@ -4,7 +4,6 @@
 from segment to segment is traced (images, keys, counters), so a phase compiles once.
 """
 
-import abc
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -14,101 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import struct
 from jax import lax
 from jaxtyping import Array, Int
 
 from inv_jax import params as params_lib
 from inv_jax.models.base import Model
-from inv_jax.sampling.hardness import Hardness, HardRows
+from inv_jax.sampling.hardness import HardRows
+from inv_jax.train import best as best_lib
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.losses import Emptiness, LossFn
-from inv_jax.train.mixture import PLAIN, Kind, Mix
+from inv_jax.train.mixture import PLAIN, Kind
+from inv_jax.train.state import Memory, Shaper, TrainState
 from inv_jax.types import Batch, Cameras, Params, Views
-
-WINDOW = 100  # steps that the running means look back over, about
-
-
-@struct.dataclass
-class Means:
-    """Running means over the last steps, and the first step that went wrong."""
-
-    loss: Array  # () running mean of the loss, over kinds of step if there are several
-    # () running mean of the picture's mean squared error, on the rows that the steps drew: with
-    # several kinds of steps, on other pixels than all, so not to be compared with other mixtures
-    mse: Array
-    bad_step: Array  # () int32, first step whose loss or gradient was not finite; -1 if none
-
-    @classmethod
-    def start(cls) -> "Means":
-        return cls(jnp.float32(0), jnp.float32(0), jnp.int32(-1))
-
-    def update(self, step: Array, loss: Array, mse: Array, is_finite: Array) -> "Means":
-        """A plain mean over the first `WINDOW` steps, then an exponential one."""
-        rate = 1.0 / jnp.minimum(step + 1, WINDOW).astype(jnp.float32)
-        is_first_bad = (self.bad_step < 0) & ~is_finite
-        return Means(
-            loss=self.loss + rate * (loss - self.loss),
-            mse=self.mse + rate * (mse - self.mse),
-            bad_step=jnp.where(is_first_bad, step, self.bad_step),
-        )
-
-
-@struct.dataclass
-class Memory:
-    """What steps know of those before them, besides params and the optimizer's state."""
-
-    guide: Any = None  # `Model.guide` of the params some steps ago; None: the model has none
-    hardness: Hardness | None = None  # of the pixels; None: all are drawn alike
-
-
-@struct.dataclass
-class TrainState:
-    """What training one segment changes."""
-
-    trainable: Params  # leaves of the phase's roles; `optax.MaskedNode` elsewhere
-    frozen: Params  # the other leaves
-    opt_state: optax.OptState  # of `trainable` alone
-    key: Array  # the segment's random key
-    step: Array  # () int32, steps done in this segment
-    means: Means
-    total: Array  # () int32, steps that it is to have
-    shaping: Any = None  # arrays of the stepper's shaper, of this segment; None: it shapes nothing
-    mix: Mix | None = None  # of the segment's steps; None: all are plain
-    memory: Memory = dataclasses.field(default_factory=Memory)
-
-    @property
-    def params(self) -> Params:
-        return params_lib.merge(self.trainable, self.frozen)
-
-
-class Shaper(abc.ABC):
-    """Shapes what a frame's training does to the params, besides the loss.
-
-    Its arrays (a reference to stay near, say) are those of one frame and travel in the state as
-    `shaping`; it holds none itself.
-    """
-
-    @abc.abstractmethod
-    def begin(self, trainable: Params) -> Any:
-        """The arrays of a frame whose trainable params start from these."""
-
-    def moved(self, shaping: Any, is_new: Params, trainable: Params) -> Any:
-        """The arrays after some params became others, which start from these."""
-        del is_new, trainable
-        return shaping
-
-    def after(self, trainable: Params, shaping: Any, rate: Array) -> Params:
-        """The params after an update.
-
-        Args:
-          trainable: Updated params.
-          shaping: This frame's arrays.
-          rate: The update's learning rate; Adam moved no param by much more.
-        """
-        del shaping, rate
-        return trainable
-
 
 # Learning rate, () float32, by step, steps of the segment, and steps of an epoch.
 Schedule = Callable[[Array, Array | int, int], Array]
@@ -132,6 +48,8 @@ class Stepper:
       shaper: Shapes the update, by the `shaping` of the state; None: nothing does.
       emptiness: What a kind of step that `empties` adds to the loss.
       hard: How hard pixels are drawn; None: all are drawn alike.
+      best_at: When params are measured, of which the best are a segment's; None: the last ones.
+      rearranges: Whether params go where they are wanted, see `Model.rearrange_every`.
     """
 
     model: Model
@@ -145,6 +63,8 @@ class Stepper:
     shaper: Shaper | None = None
     emptiness: Emptiness = dataclasses.field(default_factory=Emptiness)
     hard: HardRows | None = None
+    best_at: best_lib.Moments | None = None
+    rearranges: bool = True
 
     def steps_per_epoch(self, shape: tuple[int, int, int]) -> int:
         """Steps that meet all rows of so many views, of this height and width, once."""
@@ -172,14 +92,23 @@ class Stepper:
         """Traced once: a segment may have a fraction of a second."""
         return jax.eval_shape(lambda key: self.model.guide(self.model.init(key)), jax.random.key(0))
 
+    @functools.cached_property
+    def _nothing_best(self) -> best_lib.Best:
+        return best_lib.nothing(self.model)
+
     def memory(self, num_pixels: int) -> Memory:
         """What the first step of all knows, of so many pixels: nothing, in arrays of the host."""
         guide = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self._guide_shapes)
-        return Memory(guide, None if self.hard is None else self.hard.fresh(num_pixels))
+        return Memory(
+            guide,
+            None if self.hard is None else self.hard.fresh(num_pixels),
+            None if self.best_at is None else self._nothing_best,
+        )
 
     def step(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
         """One step: sample, differentiate with respect to the trainable half, update it."""
-        state = self._guided(self._rearranged(state, views, cameras))
+        state = self._derived(self._rearranged(state, views, cameras))
+        state = self._guided(state)
         kinds = PLAIN.kinds if state.mix is None else state.mix.kinds
         differentiate = [self._of_kind(kind, views, cameras) for kind in kinds]
         drawn = jnp.int32(0)
@@ -204,20 +133,49 @@ class Stepper:
         if trains := _trains(kinds, drawn, state.trainable):
             trainable = optimizer_lib.only(trains, trainable, state.trainable)
             opt_state = optimizer_lib.only(trains, opt_state, state.opt_state)
-        return state.replace(
+        state = state.replace(
             trainable=trainable,
             opt_state=opt_state,
             memory=self._noted(state.memory, seen),
             step=state.step + 1,
             means=state.means.update(state.step, loss, mse, is_finite),
         )
+        return self._best(state, views, cameras)
+
+    def _derived(self, state: TrainState) -> TrainState:
+        """The state with what follows from its params."""
+        params = self.model.derived(state.params)
+        return state.replace(
+            trainable=_like(state.trainable, params), frozen=_like(state.frozen, params)
+        )
+
+    def _best(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
+        """The state with the best params noted, if it is time for that; in the end, with these."""
+        if self.best_at is None:
+            return state
+
+        def note(state: TrainState) -> TrainState:
+            best = best_lib.better(
+                state.memory.best, self.model, state.params, views, cameras, self.axis
+            )
+            return state.replace(memory=state.memory.replace(best=best))
+
+        def take(state: TrainState) -> TrainState:
+            params = state.memory.best.params
+            return state.replace(
+                trainable=_like(state.trainable, params), frozen=_like(state.frozen, params)
+            )
+
+        same = lambda state: state  # noqa: E731
+        due = self.best_at.are_at(state.step, state.total, self.steps_per_epoch(views.shape))
+        return lax.cond(state.step == state.total, take, same, lax.cond(due, note, same, state))
 
     def _rearranged(self, state: TrainState, views: Views, cameras: Cameras) -> TrainState:
         """The state with params where they are wanted, if it is time for that.
 
         By a batch of a step, that of all devices on each of them: they all come to the same.
         """
-        if not self.model.rearrange_every:
+        if not self.rearranges or not self.model.rearrange_every:
             return state
 
         def rearrange(state: TrainState) -> TrainState:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from inv_jax.train.step import Shaper
+from inv_jax.train.state import Shaper
 from inv_jax.types import InvError, Params
 
 

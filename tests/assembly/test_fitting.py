@@ -160,7 +160,7 @@ def test_held_out_cameras_do_not_count():
     [
         ({}, make_rig(num_cams=2), "one camera to train on says nothing of depth"),
         ({"data.ndc": True}, make_rig(), r"has a box of its own; set data\.ndc=False"),
-        ({}, make_rig(num_cams=9, inwards=True, aside=4), "training camera 3 meet the box"),
+        ({}, make_rig(num_cams=9, inwards=True, aside=4), "training camera cam04 meet the box"),
         ({}, make_rig(bounds=(0.0, 9.0)), r"depths are 0 to 9; .* poses_bounds\.npy"),
         ({}, make_rig(bounds=(2.0, np.inf)), r"depths are 2 to inf"),
         ({"model.space": "round"}, make_rig(), "model.space='round'; choose one of"),

@@ -15,7 +15,8 @@ from inv_jax.sampling import rays
 from inv_jax.train import parallel
 from inv_jax.train.mixture import Mix, Mixture
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.train.state import Means, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.types import Cameras, InvError, Views
 
 _COUNTS = (1, 2, 4)

@@ -20,7 +20,8 @@ from inv_jax.models.nerf import Nerf
 from inv_jax.sampling.rays import RayRows
 from inv_jax.train import losses, optimizer, schedules
 from inv_jax.train.mixture import PLAIN
-from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.train.state import Means, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.types import Batch, Rays
 
 

@@ -1,5 +1,6 @@
 """Learning rates by their formulas, with a traced length."""
 
+import functools
 import math
 import pathlib
 
@@ -15,10 +16,14 @@ from inv_jax.types import InvError
 RATE = 5e-4
 
 
+@functools.cache
+def schedule_of(name: str, **settings):
+    return jax.jit(schedules.make(name, learning_rate=RATE, **settings))
+
+
 def rate_of(name: str, step: int, epochs: int, steps_per_epoch: int, **settings) -> float:
-    schedule = jax.jit(schedules.make(name, learning_rate=RATE, **settings))
-    total = jnp.int32(epochs * steps_per_epoch)
-    return float(schedule(jnp.int32(step), total, jnp.int32(steps_per_epoch)))
+    counts = (jnp.int32(count) for count in (step, epochs * steps_per_epoch, steps_per_epoch))
+    return float(schedule_of(name, **settings)(*counts))
 
 
 def test_rates_equal_the_originals(parity: pathlib.Path):

@@ -10,7 +10,7 @@ from inv_jax.data.segments import Segment
 from inv_jax.train import segment as segment_lib
 from inv_jax.train.plan import Moments, Phase
 from inv_jax.train.segment import SegmentInTraining
-from inv_jax.train.step import Means, TrainState
+from inv_jax.train.state import Means, TrainState
 from inv_jax.types import InvError
 
 CLIP, FRAME = range(5, 9), range(5, 6)

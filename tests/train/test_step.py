@@ -15,7 +15,8 @@ from inv_jax.assembly import build, captures
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.mixture import Kind, Mixture
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import WINDOW, Means, Stepper, TrainState
+from inv_jax.train.state import WINDOW, Means, TrainState
+from inv_jax.train.step import Stepper
 
 _STRUCTURE, _BOTH = (params_lib.STRUCTURE,), (params_lib.STRUCTURE, params_lib.COLOR)
 _WIDTH, _DEPTH, _RAYS, _COARSE, _FINE = 64, 3, 32, 4, 4

@@ -12,7 +12,7 @@ from inv_jax import params as params_lib
 from inv_jax.assembly import build, captures
 from inv_jax.train import optimizer as optimizer_lib
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Means, Shaper, TrainState
+from inv_jax.train.state import Means, Shaper, TrainState
 from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import InvError
 

@@ -2,9 +2,8 @@
 
 import pathlib
 
-import numpy as np
 import pytest
-from PIL import Image
+import scenes
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +20,7 @@ def from_scratch() -> dict:
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory) -> pathlib.Path:
     """Six pictures of 12x16: waves that move."""
-    folder = tmp_path_factory.mktemp("clip")
-    y, x = np.mgrid[:12, :16]
-    for frame in range(1, 7):
-        waves = [np.sin(0.3 * x + 0.5 * frame), np.cos(0.2 * y), np.sin(0.2 * (x + y))]
-        pixels = np.rint(127.5 + 100 * np.stack(waves, -1)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{frame:04d}.png")
-    return folder
+    return scenes.write_clip(tmp_path_factory.mktemp("clip"), 6, 12, 16)
 
 
 @pytest.fixture(scope="session")

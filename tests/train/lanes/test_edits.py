@@ -13,7 +13,7 @@ from inv_jax.train import lanes, resume
 from inv_jax.train.parallel import Devices
 from inv_jax.train.plan import SCRATCH, Phase
 from inv_jax.train.segment import SegmentInTraining
-from inv_jax.train.step import Memory
+from inv_jax.train.state import Memory
 
 
 def _all_free(params):
