@@ -4,6 +4,7 @@
     inv-jax eval --workdir=video.inv --data_path=CAPTURE --cams=0,3 --metrics=psnr,flip
 
     inv-jax eval --workdir=runs/demo --metrics=psnr,psnr_dynamic,psnr_static
+    inv-jax eval --workdir=runs/clips --matrix          what is left of each clip after later ones
 
 LPIPS takes a file of weights that `scripts/convert_lpips.py` makes; `eval/flicker.py` says what
 flicker is. `psnr_dynamic` is PSNR over the pixels that the capture's masks call dynamic in that
@@ -22,10 +23,11 @@ from inv_jax.assembly.playback import Playback, open_playback
 from inv_jax.commands import flagged
 from inv_jax.commands.stop import Stop
 from inv_jax.data.capture import Capture
-from inv_jax.eval import flicker, measures, metrics, report
+from inv_jax.eval import flicker, matrix, measures, metrics, report
 from inv_jax.eval.flicker import Flicker
 from inv_jax.eval.measures import Measures
-from inv_jax.types import InvError
+from inv_jax.player.player import segments_of
+from inv_jax.types import InvError, Params
 
 USAGE = (
     "--workdir=runs/demo|video.inv [--cams=test|train|all|0,3] [--metrics=psnr,ssim,...] "
@@ -61,6 +63,13 @@ def define(values: flags.FlagValues, argv: list[str]) -> None:
         upper_bound=255,
         flag_values=values,
     )
+    flags.DEFINE_boolean(
+        "matrix",
+        False,
+        "Of a run whose segments share what goes on training: PSNR of each one upon what later "
+        "ones left (eval/matrix.py), in place of other metrics.",
+        flag_values=values,
+    )
     flags.DEFINE_string("out", "", "Writes the rows to this JSON file too.", flag_values=values)
     flagged.define_masks(values)
     flagged.define_stored_frames(values)
@@ -78,6 +87,9 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
     flagged.join_processes(values)
     playback = open_playback(flagged.workdir(values), values.data_path, takes_textures=True)
     playback = flagged.with_masks(playback, values)
+    if values.matrix:
+        _check_alone(values)
+        return _matrix(playback, out)
     capture = playback.capture
     cams = flagged.select_cams(values.cams, capture.train_cams, capture.test_cams)
     frames = flagged.select_frames(playback.player.frames, values.frames)
@@ -103,6 +115,51 @@ def run(values: flags.FlagValues, stop: Stop) -> int:
         for note in notes:
             print(note)
         if out is not None:
+            report.write_json(out, rows)
+    playback.wait_for_all()
+    return 0
+
+
+def _check_alone(values: flags.FlagValues) -> None:
+    """Refuses flags that say nothing beside `--matrix`."""
+    said = [name for name in ("cams", "metrics", "frames") if values[name].present]
+    if said:
+        raise InvError(
+            f"--{said[0]} says nothing to --matrix, which is of all segments, by PSNR of the shown "
+            "camera; leave one of them out"
+        )
+
+
+def _matrix(playback: Playback, out: pathlib.Path | None) -> int:
+    """Measures what is left of each segment; all processes render, the main one says it."""
+    roles, capture, cam = playback.model.roles, playback.capture, playback.capture.shown_cam
+    segments = segments_of(playback.source)
+    if not roles.shared:
+        raise InvError(
+            "--matrix is for runs whose segments share params, and those of this model share none; "
+            "leave it out"
+        )
+
+    def pictures(params: Params, frames: range) -> list[np.ndarray]:
+        look = playback.player.look
+        times = map(playback.time, frames)
+        return [np.asarray(look(params, capture.cameras, cam, time).rgb) for time in times]
+
+    measured = matrix.measure(
+        segments,
+        playback.source.params,
+        roles,
+        pictures,
+        lambda frame: np.asarray(capture.load(frame, [cam]).images[0]),
+    )
+    names = capture.clip_names[: len(segments)] or [f"{frames[0]}" for frames in segments]
+    if playback.is_main:
+        rows = measured.rows(names)
+        print(report.format_table(rows, list(rows[0]), has_summary=False))
+        for note in measured.notes(names):
+            print(note)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
             report.write_json(out, rows)
     playback.wait_for_all()
     return 0

@@ -60,11 +60,16 @@ def over_frames(run: Run, frames: list[int]) -> list[Change]:
     numbers = params_lib.layer_numbers(before)
     found = []
     for network in _shown({row.network for row in rows}):
-        names = [row.name for row in rows if row.network == network]
-        labels = [f"{numbers[name]}  {name}" for name in names]
-        values = [[step[f"{network}/{name}"] for step in moved] for name in names]
+        names = [name for name in moved[0] if name.startswith(f"{network}/")]
+        labels = [f"{numbers[params_lib.layer_of(f'{n}/')]}  {_within(n)}" for n in names]
+        values = [[step[name] for step in moved] for name in names]
         found.append(Change(network, labels, frames[1:], np.array(values)))
     return found
+
+
+def _within(name: str) -> str:
+    """A layer's name without that of its network."""
+    return name.partition("/")[2]
 
 
 def _shown(networks: set[str]) -> list[str]:

@@ -21,7 +21,7 @@ from inv_jax.report.series import Scored
 from inv_jax.report.style import Theme
 
 _NAME_LENGTH = 26  # of a label beside a line
-_CHANGE_COLORS = "cividis"  # for any color vision
+MAP_COLORS = "cividis"  # for any color vision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +154,7 @@ def change(found: Change, run_name: str, name: str, scale: tuple[float, float]) 
 
     def draw(theme: Theme) -> Figure:
         figure, (axes,) = style.new_figure(theme=theme, height=0.9 + 0.17 * len(found.layers))
-        colors = mpl.colormaps[_CHANGE_COLORS].with_extremes(bad=theme.background)
+        colors = mpl.colormaps[MAP_COLORS].with_extremes(bad=theme.background)
         moved = np.ma.masked_less_equal(found.values, 0.0)
         # Edges in the middle between frames: some may be missing.
         edges = np.concatenate([[frames[0] - 0.5], np.array(frames) + 0.5])

@@ -122,6 +122,7 @@ def test_what_runs_do_not_allow_is_left_out_with_its_reason(make_run, score, mon
         "Budgets",
         "Raw against compressed",
         "Change of layers from frame to frame",
+        "Weights that clips share",
         "Pictures",
         "Layers",
         "Flicker",
