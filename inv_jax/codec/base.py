@@ -24,7 +24,7 @@ import numpy as np
 from inv_jax import params as params_lib
 from inv_jax.types import InvError, Params
 
-Leaves = Mapping[str, np.ndarray]  # by path: float32, int32 where the layout has indices
+Leaves = Mapping[str, np.ndarray]  # by path: float32; int32 of indices, bool of masks
 
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # (path, shape) of leaves, in order
@@ -41,10 +41,12 @@ class Layout:
     Attributes:
       shapes: (path, shape) of the float32 leaves.
       indices: The same of int32 leaves, which no codec rounds: `codec/indexed.py` stores them.
+      masks: The same of bool leaves, likewise: `codec/masked.py`.
     """
 
     shapes: Shapes
     indices: Shapes = ()
+    masks: Shapes = ()
 
     @classmethod
     def of(cls, params: Params, *roles: str, indices: Sequence[str] = ()) -> "Layout":
@@ -53,14 +55,15 @@ class Layout:
         Args:
           params: The tree.
           *roles: Of float32 leaves.
-          indices: Roles of int32 leaves.
+          indices: Roles of int32 leaves, and of bool ones.
         """
 
-        def shapes(roles: Sequence[str]) -> Shapes:
-            leaves = params_lib.flatten(params_lib.select(params, roles))
-            return tuple((path, tuple(leaf.shape)) for path, leaf in leaves.items())
+        def shapes(roles: Sequence[str], are_masks: bool = False) -> Shapes:
+            leaves = params_lib.flatten(params_lib.select(params, roles)).items()
+            of_kind = [(p, leaf) for p, leaf in leaves if (leaf.dtype == np.bool_) == are_masks]
+            return tuple((path, tuple(leaf.shape)) for path, leaf in of_kind)
 
-        return cls(shapes(roles), shapes(indices))
+        return cls(shapes(roles), shapes(indices), shapes(indices, are_masks=True))
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """How many params there are in a set, indices left out."""
+        """How many params there are in a set, indices and masks left out."""
         return sum(math.prod(shape) for _, shape in self.shapes)
 
     @property
@@ -76,23 +79,30 @@ class Layout:
         """How many indices there are in a set."""
         return sum(math.prod(shape) for _, shape in self.indices)
 
+    @property
+    def num_masked(self) -> int:
+        """How many bits the masks of a set have."""
+        return sum(math.prod(shape) for _, shape in self.masks)
+
     def pick(self, params: Params) -> dict[str, np.ndarray]:
-        """This layout's leaves of a params tree, as float32; indices as int32.
+        """This layout's leaves of a params tree, as float32; indices as int32, masks as bool.
 
         Raises:
-          InvError: If one is missing, or has another shape, or an index is no whole number.
+          InvError: If one is missing, or has another shape, or an index is no whole number, or a
+            mask is none.
         """
         leaves = params_lib.flatten(params)
-        for path, shape in (*self.shapes, *self.indices):
+        for path, shape in (*self.shapes, *self.indices, *self.masks):
             if path not in leaves or np.shape(leaves[path]) != shape:
                 found = np.shape(leaves[path]) if path in leaves else "none"
                 raise InvError(f"parameter {path}: want shape {shape}, found {found}")
         picked = {path: np.asarray(leaves[path], np.float32) for path in self.paths}
-        for path, _ in self.indices:
-            leaf = np.asarray(leaves[path])
-            if leaf.dtype != np.int32:
-                raise InvError(f"parameter {path}: want int32, found {leaf.dtype}")
-            picked[path] = leaf
+        for rows, kind in ((self.indices, np.dtype(np.int32)), (self.masks, np.dtype(np.bool_))):
+            for path, _ in rows:
+                leaf = np.asarray(leaves[path])
+                if leaf.dtype != kind:
+                    raise InvError(f"parameter {path}: want {kind}, found {leaf.dtype}")
+                picked[path] = leaf
         return picked
 
     def ravel(self, leaves: Leaves) -> np.ndarray:

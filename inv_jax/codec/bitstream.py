@@ -24,16 +24,19 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
                           .. one bit per leaf of the layout, 1 if it is here: the first one is the
                              lowest of the first byte; zeros fill the last byte
                           .. fpzip streams, one per leaf that is here; the others are the base's
+    "CQNT" the same, quantised, as of a network that a whole video shares (since version 5):
+                          4  their id
+                          .. a payload of `codec/quant_codec.py`, and zeros
     "FRAM" a packet:      4  number of its first frame
                           4  how many frames
-                          4  id of their color params, whose part (COLR or CDIF) stands before
+                          4  id of their color params, whose part (COLR, CDIF, CQNT) stands before
                           1  flags: 1 for a key, decoded without earlier packets; 2 for a segment,
                              whose frames share one set of params (since version 3)
                           3  how many zeros stand at its end
                           .. the codec's payload
                           .. the zeros: of a segment, as many as make the part's payload a byte
                              for each frame long; else none
-    "INDX" the index:     28 bytes for each COLR, CDIF and FRAM part before it:
+    "INDX" the index:     28 bytes for each color and FRAM part before it:
                           8  where the part begins, from the file's first byte
                           4  its kind
                           4  first frame, or the color's id
@@ -45,7 +48,8 @@ All numbers are unsigned and little-endian; `crc` is CRC-32 as in zlib.
 
 A file of version 1 has no CDIF, and is otherwise the same; a writer goes on with it so. A file is
 of version 3 only if its segments are longer than a frame; then all its packets are segments. It is
-of version 4 only if its layout has whole numbers, be its segments longer or not.
+of version 4 only if its layout has whole numbers, be its segments longer or not, and of version 5
+only if that has masks, or there may be a CQNT part.
 
 Frames ascend from packet to packet, and so do offsets in an index. A packet has payload bytes for
 each set of params, see `least_bytes` in `codec/frames.py`, and a byte for each frame: so no file
@@ -71,11 +75,14 @@ from inv_jax.codec.base import CorruptError, Packet
 from inv_jax.codec.source import Source
 
 MAGIC = b"\x89INV\r\n\x1a\n"
-VERSION = 4  # the newest major version
+VERSION = 5  # the newest major version
 FRAMES_VERSION = 2  # of a file whose segments are frames
 SEGMENTS_VERSION = 3  # of one whose segments are longer
-META, COLOR, COLOR_DIFF, FRAME, INDEX, TAIL = b"META", b"COLR", b"CDIF", b"FRAM", b"INDX", b"TAIL"
-COLORS = (COLOR, COLOR_DIFF)  # parts of color params
+INDICES_VERSION = 4  # of one with whole numbers, but no masks
+META, FRAME, INDEX, TAIL = b"META", b"FRAM", b"INDX", b"TAIL"
+COLOR, COLOR_DIFF, COLOR_QUANTISED = b"COLR", b"CDIF", b"CQNT"
+WHOLE_COLORS = (COLOR, COLOR_QUANTISED)
+COLORS = (*WHOLE_COLORS, COLOR_DIFF)  # parts of color params
 
 _OLDEST = 1  # major version that is read
 _MINOR = 0
@@ -152,9 +159,9 @@ def part(kind: bytes, payload: bytes) -> bytes:
     return head + _CRC.pack(zlib.crc32(head)) + payload
 
 
-def color_part(color: int, payload: bytes) -> bytes:
-    """The part of whole color params."""
-    return part(COLOR, _COLOR.pack(color) + payload)
+def color_part(color: int, payload: bytes, kind: bytes = COLOR) -> bytes:
+    """The part of whole color params, of one of the kinds of these."""
+    return part(kind, _COLOR.pack(color) + payload)
 
 
 def color_diff_part(color: int, base: int, payload: bytes) -> bytes:

@@ -3,7 +3,8 @@
 While anything shared trains, each frame has color params of its own. What rests meanwhile, as a
 static field does, need not come again with each of them: a part then holds the leaves that differ
 from those of its base, to the bit, as they are stored. A base is always whole, so no frame's color
-takes more than two parts. `codec/bitstream.py` says how both lie in a file.
+takes more than two parts. A network that a whole video shares may be quantised instead, whole.
+`codec/bitstream.py` says how all three lie in a file.
 """
 
 import dataclasses
@@ -11,8 +12,9 @@ import dataclasses
 import numpy as np
 
 from inv_jax.codec import bitstream
-from inv_jax.codec.base import CorruptError, Layout, Leaves
-from inv_jax.codec.frames import LOSSLESS, decode_color, encode_color
+from inv_jax.codec.base import CorruptError, Layout, Leaves, Packet
+from inv_jax.codec.frames import LOSSLESS, decode_color, encode_color, least_bytes, pad
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.types import Params
 
 _LEAST_SAVED = 0.01  # of the params; for less than that a part does not need another one
@@ -45,6 +47,8 @@ def parse(layout: Layout, kind: bytes, payload: bytes) -> ColorPart:
       CorruptError: If it is not what a `ColorEncoder` makes.
     """
     color, base, rest = bitstream.parse_color(kind, payload)
+    if kind == bitstream.COLOR_QUANTISED:
+        return ColorPart(color, None, _dequantised(layout, color, rest))
     if base is None:
         return ColorPart(color, None, decode_color(layout, rest))
     count = len(layout.shapes)
@@ -54,6 +58,34 @@ def parse(layout: Layout, kind: bytes, payload: bytes) -> ColorPart:
         raise CorruptError(f"color params {color} name leaves that are not in the layout")
     here = _part_of(layout, {path for path, bit in zip(layout.paths, bits, strict=False) if bit})
     return ColorPart(color, base, decode_color(here, rest[size:]))
+
+
+def codes(layout: Layout, kind: bytes, payload: bytes) -> np.ndarray | None:
+    """Whole numbers of the params that are not zero; None if the part is not quantised.
+
+    Raises:
+      CorruptError: As `parse`.
+    """
+    if kind != bitstream.COLOR_QUANTISED:
+        return None
+    color, _, rest = bitstream.parse_color(kind, payload)
+    return QuantCodec().decoder(layout).codes(_as_packet(layout, color, rest))
+
+
+def _dequantised(layout: Layout, color: int, payload: bytes) -> dict[str, np.ndarray]:
+    """Leaves of a quantised part."""
+    packet = _as_packet(layout, color, payload)
+    try:
+        (leaves,) = QuantCodec().decoder(layout).decode(packet).values()
+    except CorruptError as error:
+        raise CorruptError(f"quantised color params, {error}") from error
+    return leaves
+
+
+def _as_packet(layout: Layout, color: int, payload: bytes) -> Packet:
+    if not layout.shapes or len(payload) < least_bytes(layout):
+        raise CorruptError(f"{len(payload)} bytes cannot be {layout.size} quantised color params")
+    return Packet(color, 1, True, payload)
 
 
 def join(part: ColorPart, base: ColorPart | None) -> dict[str, np.ndarray]:
@@ -80,14 +112,15 @@ class ColorEncoder:
       only_whole: Makes no differences.
     """
 
-    def __init__(self, layout: Layout, precision: int):
+    def __init__(self, layout: Layout, precision: int, quantises: QuantCodec | None = None):
         """Begins with none.
 
         Args:
           layout: Of whole color params.
           precision: Bits of a number, 2 to 32; 32 loses nothing.
+          quantises: Makes whole parts in place of that.
         """
-        self._layout, self._precision = layout, precision
+        self._layout, self._precision, self._quantises = layout, precision, quantises
         self.only_whole = False
         self._there: set[int] = set()  # ids that have a part
         self._newest: ColorPart | None = None  # whole, whatever its part holds
@@ -123,6 +156,8 @@ class ColorEncoder:
           InvError: If a leaf is missing, or has another shape.
         """
         given = self._layout.pick(params)
+        if self._quantises is not None:
+            return self._push_quantised(self._quantises, color, given)
         leaves: Leaves = given
         if self._precision < LOSSLESS:
             leaves = decode_color(self._layout, self._encode(self._layout, given))
@@ -138,6 +173,18 @@ class ColorEncoder:
         bits = np.packbits([path in here.paths for path in self._layout.paths], bitorder="little")
         payload = bits.tobytes() + self._encode(here, given)
         return newest, bitstream.color_diff_part(color, self._base.color, payload)
+
+    def _push_quantised(
+        self, codec: QuantCodec, color: int, given: Leaves
+    ) -> tuple[ColorPart, bytes]:
+        encoder = codec.encoder(self._layout)
+        (packet,) = encoder.push(color, given)
+        self._newest = self._base = ColorPart(color, None, encoder.decoded())
+        if color in self._there:
+            return self._newest, b""
+        self._there.add(color)
+        payload = pad(packet.payload, least_bytes(self._layout))
+        return self._newest, bitstream.color_part(color, payload, bitstream.COLOR_QUANTISED)
 
     def _encode(self, layout: Layout, leaves: Leaves) -> bytes:
         return encode_color(layout, leaves, self._precision)

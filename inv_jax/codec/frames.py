@@ -11,10 +11,13 @@ from inv_jax.codec.header import Header
 from inv_jax.types import Params
 
 LOSSLESS = 32
+MASKED_PER_BYTE = 32  # bits of masks of a key packet to a byte, at most
 
 
 def least_bytes(layout: Layout, sets: int = 1, params_per_byte: int = 8) -> int:
     """Bytes that params without a prediction have at least: a bit for each, 4 bytes for a leaf.
+
+    Of a mask it is a quarter of a bit for each.
 
     It is a rule of the format, kept with zeros where needed, so that a small file cannot make a
     reader allocate a large network, or very many small arrays.
@@ -24,8 +27,10 @@ def least_bytes(layout: Layout, sets: int = 1, params_per_byte: int = 8) -> int:
       sets: How many sets of them.
       params_per_byte: Of the codec; those of some may be fewer bits.
     """
-    size, leaves = layout.size + layout.num_indices, len(layout.shapes) + len(layout.indices)
-    return sets * max(-(-size // params_per_byte), 4 * leaves)
+    size = layout.size + layout.num_indices
+    leaves = len(layout.shapes) + len(layout.indices) + len(layout.masks)
+    least = -(-size // params_per_byte) - (-layout.num_masked // MASKED_PER_BYTE)
+    return sets * max(least, 4 * leaves)
 
 
 def least_key_bytes(header: Header, sets: int = 1) -> int:

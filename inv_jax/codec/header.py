@@ -6,8 +6,10 @@ JSON (UTF-8) through zlib, one object; all keys are there, and others are skippe
     settings      object  the codec's settings, for people
     layout        list    leaves that each frame, or segment, has of its own, in a fixed order,
                           each as ["fine/own/layer_0/kernel", [63, 256]]: its path, its sizes;
-                          those of whole numbers stand last and have a third entry, "int32"
-                          (since version 4, see `codec/indexed.py`)
+                          those of whole numbers stand behind and have a third entry, "int32"
+                          (since version 4, see `codec/indexed.py`; without sizes, since 5, it is
+                          one number); those of masks stand last, with "bool" (since version 5,
+                          see `codec/masked.py`)
     color_layout  list    leaves that they share, in the same form; it may be empty
     segment_frames  whole number  may be missing, then 1: frames of the longest segment
     config        object  settings of the run; "model" (an object) says which network it is
@@ -51,13 +53,13 @@ MOST_BYTES = 1 << 20  # of the JSON text, and of the payload; 21 cameras take 40
 _MOST_LISTS = 50_000  # lists and objects in it; a camera takes ten, and Python some time for each
 _MOST_LEAVES = 512
 _MOST_AXES = 5  # of a leaf
-_INTEGERS = "int32"
+_INTEGERS, _MASKS = "int32", "bool"
 _MOST_PARAMS = 1 << 31
 _MOST_SEGMENT_FRAMES = 1 << 20
 _MOST_CAMS = 1 << 11
 _MOST_PIXELS = 1 << 26
 _PATH = re.compile(r"\w[\w.\-]{0,63}(/\w[\w.\-]{0,63}){0,7}", re.ASCII)
-_FOOTAGE = re.compile(r"\w{0,64}", re.ASCII)
+_FOOTAGE = re.compile(r"[\w\-]{0,1024}", re.ASCII)  # of each of many clips
 _NAME_LENGTH = 200
 _MOST_TEXT = 10_000
 _PRIVATE = (("data", "path"), ("train", "init_from"))  # folders of the machine it is made on
@@ -107,6 +109,7 @@ class Header:
             "layout": [
                 *self.layout.shapes,
                 *((path, shape, _INTEGERS) for path, shape in self.layout.indices),
+                *((path, shape, _MASKS) for path, shape in self.layout.masks),
             ],
             "color_layout": self.color_layout.shapes,
             "config": config,
@@ -157,7 +160,8 @@ def load(payload: bytes) -> Header:
         fields = json.loads(text)
         layout = _layout(fields["layout"])
         color_layout = _layout(fields["color_layout"], is_color=True)
-        _check_tree([path for path, _ in layout.shapes + layout.indices + color_layout.shapes])
+        rows = layout.shapes + layout.indices + layout.masks + color_layout.shapes
+        _check_tree([path for path, _ in rows])
         _check_text(fields["config"])
         return Header(
             codec=_is(str, fields["codec"]),
@@ -201,22 +205,26 @@ def _layout(rows: Any, *, is_color: bool = False) -> Layout:
     rows = _is(list, rows)
     if len(rows) > _MOST_LEAVES:
         raise ValueError(f"a layout of {len(rows)} leaves")
-    shapes, indices, total = [], [], 0
+    kinds: list[list] = [[], [_INTEGERS], [_MASKS]]  # in this order
+    found: list[list] = [[], [], []]
+    total, last = 0, 0
     for path, shape, *kind in rows:
         sizes = tuple(_is(int, size) for size in _is(list, shape))
-        if not 1 <= len(sizes) <= _MOST_AXES or min(sizes) < 1:
+        least = 0 if kind == [_INTEGERS] else 1  # a number stands alone
+        if not least <= len(sizes) <= _MOST_AXES or min(sizes, default=1) < 1:
             raise ValueError(f"a leaf of shape {sizes}")
         total += math.prod(sizes)
         if not _PATH.fullmatch(_is(str, path)):
             raise ValueError(f"a leaf of the name {path[:50]!r}")
-        if kind not in ([], [_INTEGERS]) or (kind and is_color) or (indices and not kind):
+        if kind not in kinds[last:] or (kind and is_color):
             raise ValueError(f"a leaf {path[:50]} that is {str(kind)[:50]}")
-        (indices if kind else shapes).append((path, sizes))
-    if not (is_color or shapes):
+        last = kinds.index(kind)
+        found[last].append((path, sizes))
+    if not (is_color or found[0]):
         raise ValueError("a layout of no leaves")
     if total > _MOST_PARAMS:
         raise ValueError(f"a layout of {total} params, of {_MOST_PARAMS} at most")
-    return Layout(tuple(shapes), tuple(indices))
+    return Layout(*map(tuple, found))
 
 
 def _check_tree(paths: list[str]) -> None:

@@ -3,7 +3,8 @@
 The formula is `params * (1 - sparsity) * bits / pixels`: of pixels there are frames times height
 times width, colors do not count threefold; sparsity is the part of params that are zero; bits are
 the mean of a Huffman code of the others. It leaves out the mask of zeros, the tables of levels and
-of the code, and all heads. Where params are no whole numbers, bits are what their packets take.
+of the code, masks of what a clip uses, and all heads. Where params are no whole numbers, bits are
+what their packets take; what sets share has 32, or, if it is quantised, those of its own code.
 The honest number is every bit of the file.
 """
 
@@ -16,7 +17,7 @@ from inv_jax.codec.base import CorruptError, Packet
 from inv_jax.codec.frames import FrameDecoder
 from inv_jax.codec.video import NeuralVideo
 
-_SHARED_BITS = 32
+_SHARED_BITS = 32.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,9 @@ class PerPixel:
       sparsity: Part of them that is zero.
       bits: That each of the others takes.
       is_huffman: Whether these are the mean of a Huffman code, else what packets take.
-      shared: Params that sets share, as often as the file has them; they count 32 bits.
+      shared: Params that sets share, as often as the file has them.
       measured: How many sets `sparsity` and `bits` are of, or stand for all.
+      shared_bits: Of each shared param on the mean, zeros included.
     """
 
     pixels: int
@@ -42,12 +44,13 @@ class PerPixel:
     is_huffman: bool
     shared: int
     measured: int
+    shared_bits: float = _SHARED_BITS
 
     @property
     def by_formula(self) -> float:
         """Bits a pixel as papers report them."""
         own = self.params * (1.0 - self.sparsity) * self.bits
-        return (own + self.shared * _SHARED_BITS) / self.pixels
+        return (own + self.shared * self.shared_bits) / self.pixels
 
     @property
     def honest(self) -> float:
@@ -81,6 +84,7 @@ def per_pixel(video: NeuralVideo, *, measures_all: bool = False) -> PerPixel | N
     size = header.layout.size
     params, sparsity = sets * size, zeros / (measured * size)
     taken = 8 * sum(_part_bytes(video, entry.offset) for entry in entries)
+    shared = len(video.colors) * header.color_layout.size
     return PerPixel(
         pixels=sum(entry.count for entry in entries) * cameras.height * cameras.width,
         num_bytes=video.source.size(),
@@ -88,8 +92,9 @@ def per_pixel(video: NeuralVideo, *, measures_all: bool = False) -> PerPixel | N
         sparsity=sparsity,
         bits=float(np.mean(averages)) if averages else taken / max(params * (1.0 - sparsity), 1.0),
         is_huffman=bool(averages),
-        shared=len(video.colors) * header.color_layout.size,
+        shared=shared,
         measured=measured,
+        shared_bits=_shared_bits(video) / shared if shared else _SHARED_BITS,
     )
 
 
@@ -105,7 +110,23 @@ def _measure(video: NeuralVideo, packet: Packet) -> tuple[int, float | None]:
         counts = np.bincount(codes)
         return header.layout.size - codes.size, huffman.average_bits(counts)
     sets = FrameDecoder(header).decode(packet).values()
-    return sum(int(np.sum(leaf == 0)) for leaves in sets for leaf in leaves.values()), None
+    zeros = (np.sum(leaves[path] == 0) for leaves in sets for path in header.layout.paths)
+    return int(sum(zeros)), None
+
+
+def _shared_bits(video: NeuralVideo) -> float:
+    """Bits of all shared params by the formula; of parts that cannot be decoded as if plain."""
+    layout, bits = video.header.color_layout, 0.0
+    for color in video.colors:
+        try:
+            codes = video.color_codes(color)
+        except CorruptError:
+            codes = None
+        if codes is None:
+            bits += layout.size * _SHARED_BITS
+        else:
+            bits += codes.size * huffman.average_bits(np.bincount(codes))
+    return bits
 
 
 def _part_bytes(video: NeuralVideo, offset: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from inv_jax.codec import indexed
+from inv_jax.codec import masked
 from inv_jax.codec.base import Codec, CorruptError, Decoder, Layout
 from inv_jax.codec.bricks_codec import BricksCodec
 from inv_jax.codec.delta_codec import DeltaCodec
@@ -21,7 +21,7 @@ def decoder(name: str, layout: Layout) -> Decoder:
     Raises:
       CorruptError: If there is no such codec.
     """
-    return indexed.decoder(_known(name)(), layout)
+    return masked.decoder(_known(name)(), layout)
 
 
 def params_per_byte(name: str) -> int:

@@ -271,6 +271,15 @@ class NeuralVideo:
             part = self._color_part(color)
             return colors.join(part, None if part.base is None else self._color_part(part.base))
 
+    def color_codes(self, color: int) -> np.ndarray | None:
+        """Whole numbers of the color params that are not zero, if they are quantised; else None.
+
+        Raises:
+          CorruptError: As `color`.
+        """
+        with self._named():
+            return colors.codes(self.header.color_layout, *self._color_payload(color))
+
     def _color_part(self, color: int) -> ColorPart:
         """A decoded color part; the newest ones asked for are kept."""
         if color not in self._colors:
@@ -280,14 +289,17 @@ class NeuralVideo:
         self._colors.move_to_end(color)
         return self._colors[color]
 
-    def _read_color(self, color: int) -> ColorPart:
+    def _color_payload(self, color: int) -> tuple[bytes, bytes]:
+        """Kind and payload of a color part."""
         if color not in self.colors:
             raise CorruptError(f"color params {color} are missing")
         found = bitstream.read_head(self._source, self.colors[color])
         if found is None or found.kind not in bitstream.COLORS:
             raise CorruptError(f"color params {color} are not where the index says")
-        payload = bitstream.read_payload(self._source, found)
-        part = colors.parse(self.header.color_layout, found.kind, payload)
+        return found.kind, bitstream.read_payload(self._source, found)
+
+    def _read_color(self, color: int) -> ColorPart:
+        part = colors.parse(self.header.color_layout, *self._color_payload(color))
         if part.color != color:
             raise CorruptError(f"color params {color} say they are {part.color}")
         return part

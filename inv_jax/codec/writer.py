@@ -10,11 +10,12 @@ from typing import IO
 import numpy as np
 
 from inv_jax import params as params_lib
-from inv_jax.codec import bitstream, frames, index, indexed
+from inv_jax.codec import bitstream, frames, index, masked
 from inv_jax.codec.base import Codec, CorruptError, Gauge, Packet
 from inv_jax.codec.bitstream import Entry
 from inv_jax.codec.colors import ColorEncoder, ColorPart
 from inv_jax.codec.header import Header
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.data import rig as rig_lib
 from inv_jax.data.segments import name_of
@@ -32,6 +33,8 @@ class VideoWriter:
         gauge: Gauge | None = None,
         *,
         color_precision: int = 32,
+        color_codec: QuantCodec | None = None,
+        mask_key_every: int = 1,
         go_on_before: int | None = None,
     ):
         """Begins a file, or goes on with one.
@@ -42,6 +45,8 @@ class VideoWriter:
           codec: As in the header.
           gauge: For the codec's choices.
           color_precision: Bits of a color param, 2 to 32; 32 loses nothing.
+          color_codec: Quantises color params in place of that.
+          mask_key_every: Of a layout with masks: sets from one whose masks stand alone to the next.
           go_on_before: None replaces whatever is there. Otherwise the file's packets whose frames
             all lie before this one stay, what is behind them is cut off, and encoding goes on as
             if it had never stopped, with `next_frame`. Of a codec that collects frames the last
@@ -57,14 +62,14 @@ class VideoWriter:
         self._has_segments = header.segment_frames > 1
         self._num_segments = 0
         self._gauge = gauge
-        self._encoder = indexed.encoder(codec, header.layout, gauge)
+        self._encoder = masked.encoder(codec, header.layout, gauge, mask_key_every)
         self._entries: list[Entry] = []
-        self._colors = ColorEncoder(header.color_layout, color_precision)
+        self._colors = ColorEncoder(header.color_layout, color_precision, color_codec)
         self._next: int | None = None
         self._end = self._packet_bytes = 0
         self._file: IO[bytes] | None = None
         self._is_whole = False  # the file on disk is closed and lacks nothing
-        begin = bitstream.signature(_version(header))
+        begin = bitstream.signature(_version(header, color_codec is not None))
         begin += bitstream.part(bitstream.META, header.dump())
         if go_on_before is not None and path.is_file() and not _is_begun(path, begin):
             self._go_on(go_on_before, codec)
@@ -121,7 +126,8 @@ class VideoWriter:
             if not np.isfinite(leaf).all():
                 raise InvError(f"parameter {path} of frame {frame} is not finite; train it again")
         own = self._header.layout.pick(params)
-        newest, is_shown = self._colors.newest, not self._header.layout.indices
+        layout, newest = self._header.layout, self._colors.newest
+        is_shown = not (layout.indices or layout.masks)
         if newest is None or (newest.color != color and self._header.color_layout.shapes):
             if newest is not None:
                 self._write(self._encoder.finish())
@@ -244,7 +250,7 @@ class VideoWriter:
 
     def _go_on_with_color(self, video: NeuralVideo, color: int) -> None:
         ids = [entry.first for entry in self._entries if entry.kind in bitstream.COLORS]
-        wholes = [entry.first for entry in self._entries if entry.kind == bitstream.COLOR]
+        wholes = [entry.first for entry in self._entries if entry.kind in bitstream.WHOLE_COLORS]
         if not wholes:
             raise CorruptError(f"{self._path}: there are no whole color params")
         newest, base = (ColorPart(id, None, video.color(id)) for id in (color, wholes[-1]))
@@ -274,10 +280,13 @@ class VideoWriter:
         return entries[:count]
 
 
-def _version(header: Header) -> int:
+def _version(header: Header, quantises_colors: bool) -> int:
     """The oldest version that can say what a file holds."""
-    if header.layout.indices:
+    layout = header.layout
+    if layout.masks or quantises_colors or not all(shape for _, shape in layout.indices):
         return bitstream.VERSION
+    if layout.indices:
+        return bitstream.INDICES_VERSION
     is_clip = header.segment_frames > 1
     return bitstream.SEGMENTS_VERSION if is_clip else bitstream.FRAMES_VERSION
 

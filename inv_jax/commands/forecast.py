@@ -1,6 +1,7 @@
 """What a run of a config will take: memory, time and disk, counted, and measured if asked for."""
 
 import dataclasses
+import functools
 import math
 import pathlib
 import shutil
@@ -85,6 +86,8 @@ class Forecast:
         else:
             self._segments = captures.segments_of(config, shots)
             self._size = captures.longest(self._segments, shots)
+            rows_of = functools.partial(captures.rows_of, self._model, shots)
+            self._plan = plans.by_clips(config, self._plan, self._segments, rows_of)
             if self._plan.wants_masks:
                 masks = captures.masks_of(config, workdir, shots)
                 self._masks = _found(masks, segments.trained_on(self._segments), shots.train_cams)
@@ -163,8 +166,7 @@ class Forecast:
         free = sizing.available_memory(self._devices)
         there = f", of {words.size(free)} that are free" if free else ""
         yield "memory", f"about {words.size(need.total)} a device{there}"
-        state = need.params + need.gradients + need.moments
-        yield "  of it", f"{words.size(state)} params, gradients and moments"
+        yield "  of it", f"{words.size(need.state)} params, gradients and moments"
         yield "", f"{words.size(need.pixels)} pixels of {self._unit}s in training, and of the next"
         yield "", f"{words.size(need.activations)} a pass of {self._model.rows.name}s"
         yield "", f"{words.size(need.image)} a chunk of a view (not beside a pass)"

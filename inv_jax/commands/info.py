@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from inv_jax.codec import bitstream
+from inv_jax.codec import bitstream, masked
 from inv_jax.codec.base import CorruptError
 from inv_jax.codec.frames import bits_per_param
 from inv_jax.codec.per_pixel import PerPixel, per_pixel
@@ -72,10 +72,26 @@ def describe(video: NeuralVideo, path: pathlib.Path) -> list[str]:
         f"frames      {there}; {len(video.groups)} groups; {header.frame_rate:g} frames/s",
         f"codec       {header.codec} {json.dumps(header.settings)}",
         f"params      {header.layout.size:,} a {owner}, {header.color_layout.size:,} shared",
+        *_describe_masks(video),
         f"cameras     {cameras.num_cams} of {cameras.width}x{cameras.height}"
         + (", NDC" if cameras.ndc else ""),
         f"made by     {json.dumps(header.provenance)[:300]}",
     ]
+
+
+def _describe_masks(video: NeuralVideo) -> list[str]:
+    """A line about masks, if there are any."""
+    layout, size, sets = video.header.layout, 0, 0
+    if not layout.masks:
+        return []
+    for entry in (entry for group in video.groups for entry in group):
+        try:
+            size += masked.mask_bytes(video.packet(entry))
+        except CorruptError:
+            continue
+        sets += entry.sets
+    bits = f", {8 * size / (layout.num_masked * sets):.3f} bits each in packets" if sets else ""
+    return [f"masks       {layout.num_masked:,} bits a set of params{bits}"]
 
 
 def describe_bits(video: NeuralVideo, taken: PerPixel | None) -> list[str]:
@@ -93,7 +109,7 @@ def describe_bits(video: NeuralVideo, taken: PerPixel | None) -> list[str]:
         )
     else:
         bits += " (as its packets take)"
-    shared = f" + {taken.shared:,} shared at 32 bits" if taken.shared else ""
+    shared = f" + {taken.shared:,} shared at {taken.shared_bits:.4g} bits" if taken.shared else ""
     return [
         f"sparsity    {100 * taken.sparsity:.2f} % of the params are zero{measured}",
         f"bits/pixel  {taken.by_formula:.6g} by the papers' formula: {taken.params:,} params, "

@@ -13,6 +13,7 @@ import numpy as np
 
 from inv_jax.codec import isolated
 from inv_jax.codec.base import Codec
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.source import BytesSource, FileSource, Source
 from inv_jax.codec.video import NeuralVideo
 from inv_jax.params import flatten
@@ -39,7 +40,10 @@ class Original:
 
 
 def originals(folder: pathlib.Path, codecs: Mapping[str, list[Codec]]) -> list[Original]:
-    """Videos of each codec, decoded once; the last one of those that can is of pruned clips."""
+    """Videos of each codec, decoded once; the last one of those that can is of pruned clips.
+
+    One is of clips with masks in a network that is quantised.
+    """
     made = []
     for name, settings in codecs.items():
         for number, codec in enumerate(settings):
@@ -54,10 +58,16 @@ def originals(folder: pathlib.Path, codecs: Mapping[str, list[Codec]]) -> list[O
                 segment_frames=clip,
                 pruned=0.4 if clip > 1 else 0.0,
             )
-            video = NeuralVideo.open(path)
-            decoded = {frame: flatten(video.params(frame)) for frame in video.frames()}
-            made += [Original(name, path.read_bytes(), decoded)] * _SHARES.get(name, 1)
-    return made
+            made += [_original(name, path)] * _SHARES.get(name, 1)
+    path = folder / "masked.inv"
+    samples.write_masked(path, QuantCodec(), mask_key_every=2)
+    return [*made, *[_original(QuantCodec.name, path)] * _SHARES[QuantCodec.name]]
+
+
+def _original(name: str, path: pathlib.Path) -> "Original":
+    video = NeuralVideo.open(path)
+    decoded = {frame: flatten(video.params(frame)) for frame in video.frames()}
+    return Original(name, path.read_bytes(), decoded)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +145,10 @@ class Judge:
 
 def _decode(source: Source, wanted: Frames | None, num_frames: int) -> str:
     video = NeuralVideo(source, "video")
-    layouts = (*video.header.layout.shapes, *video.header.color_layout.shapes)
+    layout, shared = video.header.layout, video.header.color_layout
+    wanted_shapes = {path: (shape, np.float32) for path, shape in layout.shapes + shared.shapes}
+    wanted_shapes |= {path: (shape, np.int32) for path, shape in layout.indices}
+    wanted_shapes |= {path: (shape, np.bool_) for path, shape in layout.masks}
     refused = 0
     for frame in video.frames():
         try:
@@ -145,11 +158,9 @@ def _decode(source: Source, wanted: Frames | None, num_frames: int) -> str:
             if not _is_printable(error):
                 return f"control characters in {error!r}"
             continue
-        if not all(
-            leaf.dtype == np.float32 and np.isfinite(leaf).all() for leaf in leaves.values()
-        ):
+        if not all(np.isfinite(leaf).all() for leaf in leaves.values()):
             return f"frame {frame} is not finite"
-        if {path: leaf.shape for path, leaf in leaves.items()} != dict(layouts):
+        if {path: (leaf.shape, leaf.dtype) for path, leaf in leaves.items()} != wanted_shapes:
             return f"frame {frame} has other shapes than the layout"
         if wanted is not None and not _same(leaves, wanted.get(frame)):
             return f"frame {frame} is wrong"

@@ -29,7 +29,8 @@ _KINDS = [
     b"ABCD",
 ]
 _NUMBERED = (*bitstream.COLORS, bitstream.FRAME)
-_NUMBERS_BYTES = {bitstream.FRAME: 16, bitstream.COLOR: 4, bitstream.COLOR_DIFF: 8}
+_NUMBERS_BYTES = {bitstream.FRAME: 16, **dict.fromkeys(bitstream.WHOLE_COLORS, 4)}
+_NUMBERS_BYTES[bitstream.COLOR_DIFF] = 8
 _INDEX_ROW = 28
 _VALUES: list[Any] = [
     None, True, -1, 0, 1, 2, 10**6, 2**31, 2**63, 10**400, -(10**400), 0.5, 1e308, -1e308,
@@ -149,7 +150,8 @@ def forge_head(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
 def forge_payload(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
     """Frames or colors of other bytes: this is what codecs see."""
     parts = split(data)
-    wanted = rng.choice([bitstream.FRAME, bitstream.FRAME, *bitstream.COLORS])
+    there = sorted({kind for kind, _ in parts}.intersection(bitstream.COLORS))
+    wanted = rng.choice([bitstream.FRAME, bitstream.FRAME, *there])
     at = rng.choice([i for i, (kind, _) in enumerate(parts) if kind == wanted])
     kind, payload = parts[at]
     skip = _NUMBERS_BYTES[kind]
@@ -257,7 +259,7 @@ def _odd_description(rng: random.Random, payload: bytes) -> bytes:
 
 def forge_version(rng: random.Random, data: bytes, _: list[bytes]) -> bytes:
     head = bitstream.MAGIC + struct.pack(
-        "<HH", rng.choice([0, 1, 2, 3, 4, 65535]), rng.randrange(65536)
+        "<HH", rng.choice([0, 1, 2, 3, 4, 5, 6, 65535]), rng.randrange(65536)
     )
     return head + struct.pack("<I", zlib.crc32(head)) + data[bitstream.SIGNATURE_BYTES :]
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from inv_jax.codec.base import Codec, Layout, Leaves
 from inv_jax.codec.header import Header
+from inv_jax.codec.quant_codec import QuantCodec
 from inv_jax.codec.writer import VideoWriter
 from inv_jax.data.rig import Rig
 from inv_jax.params import flatten, nest
@@ -31,6 +32,13 @@ COLOR = Layout(
         for path, shape in (("layer_2/kernel", (8, 8)), ("rgb/bias", (3,)), ("rgb/kernel", (8, 3)))
     )
 )
+
+HEADS = Layout(
+    (("net/head/head_1/kernel", (1, 1, 4, 3)),),
+    (("net/session/code/number", ()),),
+    tuple((f"net/mask/{path}", shape) for path, shape in (("a/kernel", (6, 8)), ("b/bias", (9,)))),
+)
+NETWORK = Layout(tuple((path.replace("mask", "weights"), shape) for path, shape in HEADS.masks))
 
 
 class Walk:
@@ -151,5 +159,33 @@ def write(
         given.append(nest(made))
         end = min(first + segment_frames, frames + 1)
         writer.push(range(first, end), given[-1], color)
+    writer.close()
+    return given
+
+
+def masked(sets: int, *, seed: int = 0) -> list[Params]:
+    """Params of clips that use parts of one network: heads and masks of their own."""
+    rng = np.random.default_rng(seed)
+    network, made = _draw(rng, NETWORK), []
+    masks = {path: rng.random(shape) < 0.4 for path, shape in HEADS.masks}
+    for number in range(sets):
+        own = {path: rng.normal(size=shape).astype(np.float32) for path, shape in HEADS.shapes}
+        own |= {path: np.array(number, np.int32) for path, _ in HEADS.indices}
+        masks = {path: mask ^ (rng.random(mask.shape) < 0.2) for path, mask in masks.items()}
+        made.append(nest({**own, **masks, **network}))
+    return made
+
+
+def write_masked(
+    path: pathlib.Path, codec: Codec, *, mask_key_every: int = 1, clips: int = 5, clip: int = 4
+) -> list[Params]:
+    """Writes a video of such clips, of so many frames each; the network is quantised by quant."""
+    made = header(codec, HEADS, NETWORK, segment_frames=clip)
+    shared = codec if isinstance(codec, QuantCodec) else None
+    writer = VideoWriter(path, made, codec, color_codec=shared, mask_key_every=mask_key_every)
+    given = masked(clips)
+    for number, params in enumerate(given):
+        first = 1 + clip * number
+        writer.push(range(first, first + clip), params, 1)
     writer.close()
     return given

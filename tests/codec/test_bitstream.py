@@ -60,10 +60,10 @@ def test_what_is_written_is_read_back():
 
 
 def test_older_and_newer_minor_versions_are_read_and_a_newer_major_one_is_not():
-    for major, minor in ((1, 0), (1, 999), (2, 999), (3, 999), (4, 999)):
+    for major, minor in ((1, 0), (1, 999), (2, 999), (3, 999), (4, 999), (5, 999)):
         assert bitstream.check_signature(BytesSource(_signature(major, minor))) == major
-    with pytest.raises(CorruptError, match=r"has version 5\.1.*up to 4\.x; use a newer"):
-        bitstream.check_signature(BytesSource(_signature(5, 1)))
+    with pytest.raises(CorruptError, match=r"has version 6\.1.*up to 5\.x; use a newer"):
+        bitstream.check_signature(BytesSource(_signature(6, 1)))
     with pytest.raises(CorruptError, match="not read any more"):
         bitstream.check_signature(BytesSource(_signature(0, 1)))
 

@@ -1,7 +1,5 @@
 """The gauge on rays and on pictures: deterministic, and right about what matters."""
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,6 @@ from inv_jax.codec.base import Layout
 from inv_jax.codec.delta_codec import DeltaCodec
 from inv_jax.codec.gauge import KeenGauge, PictureGauge
 from inv_jax.data import capture as capture_lib
-from inv_jax.data import synthetic
 from inv_jax.sampling.views import VIEWS
 from inv_jax.types import Rendering
 
@@ -21,19 +18,17 @@ _NUM_RAYS = 96
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory):
+def scene(tiny_capture):
     """A model, its params and cameras; the field is made dense, so that colors differ."""
     from configs import base
 
-    folder: pathlib.Path = tmp_path_factory.mktemp("capture")
-    synthetic.write_capture(folder, height=12, width=16, num_cams=3, frames=range(1, 2), factor=2)
     config = base.get_config()
     with config.unlocked():
         config.model.update(width=8, depth=2, structure_layers=1, coarse_samples=4, fine_samples=4)
     nerf = build.model(config)
     shots = capture_lib.open_capture(
-        "n3dv", folder, factor=2, first_frame=1, num_frames=1, holdout=(0,), near=0.2, ndc=True,
-        pixel_center=0.0,
+        "n3dv", tiny_capture(), factor=2, first_frame=1, num_frames=1, holdout=(0,), near=0.2,
+        ndc=True, pixel_center=0.0,
     )  # fmt: skip
     params = nerf.init(jax.random.key(0))
     params["fine"]["color"]["density"]["bias"] += 2.0

@@ -170,7 +170,7 @@ def test_a_file_has_them_and_says_so(samples, codec, tmp_path):
     path, frames = tmp_path / "video.inv", _frames(6)
     _write(samples, path, codec, frames).close()
     with NeuralVideo.open(path) as video:
-        assert video.version == bitstream.VERSION
+        assert video.version == bitstream.INDICES_VERSION
         assert video.header.layout == _LAYOUT
         for number, leaves in enumerate(frames, 1):
             _assert_indices(params_lib.flatten(video.params(number)), leaves)

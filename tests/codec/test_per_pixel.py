@@ -78,3 +78,15 @@ def test_a_damaged_packet_is_passed_over_and_nothing_is_none(tmp_path, samples):
     with NeuralVideo.open(path) as video:
         assert per_pixel(video) is None
         assert info.describe_bits(video, None) == ["bits/pixel  no packet can be decoded"]
+
+
+def test_a_quantised_network_counts_the_bits_of_its_codes(samples, tmp_path):
+    path = tmp_path / "video.inv"
+    samples.write_masked(path, QuantCodec(4))
+    video = NeuralVideo.open(path)
+    taken, codes = per_pixel(video), video.color_codes(1)
+    assert taken.shared == codes.size == 6 * 8 + 9
+    assert taken.shared_bits == pytest.approx(huffman.average_bits(np.bincount(codes)))
+    samples.write_masked(path, RawCodec())
+    assert per_pixel(NeuralVideo.open(path)).shared_bits == 32.0
+    assert per_pixel(NeuralVideo.open(path)).sparsity == 0.0  # masks are no params

@@ -11,7 +11,6 @@ from inv_jax import cli, settings
 from inv_jax.assembly import build
 from inv_jax.commands import forecast
 from inv_jax.cost import machine
-from inv_jax.data import synthetic
 from inv_jax.train.parallel import Devices
 
 _BASE = pathlib.Path(__file__).parents[2] / "configs" / "base.py"
@@ -40,20 +39,9 @@ def log_is_left_as_it_was():
 
 
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory) -> pathlib.Path:
+def capture(tiny_capture) -> pathlib.Path:
     """Three frames of three cameras, 16x12."""
-    path = tmp_path_factory.mktemp("capture")
-    synthetic.write_capture(
-        path,
-        height=12,
-        width=16,
-        num_cams=3,
-        frames=range(1, 4),
-        factor=2,
-        samples_per_axis=1,
-        write_masks=False,
-    )
-    return path
+    return tiny_capture()
 
 
 @pytest.fixture
