@@ -3,6 +3,7 @@
 An expected mistake prints one line and exits with status 2.
 """
 
+import importlib
 import inspect
 import logging as std_logging
 import pathlib
@@ -17,25 +18,6 @@ from collections.abc import Sequence
 import jax
 from absl import flags, logging
 
-from inv_jax.commands import (
-    config,
-    decode,
-    doctor,
-    encode,
-    evaluate,
-    export,
-    info,
-    masks,
-    pack,
-    partition,
-    play,
-    publish,
-    render,
-    report,
-    swap,
-    train,
-    video,
-)
 from inv_jax.commands.stop import Stop
 from inv_jax.train import hosts
 from inv_jax.types import InvError
@@ -58,25 +40,31 @@ def _quiet_libraries() -> None:
     logging.get_absl_handler().addFilter(is_wanted)
 
 
-_COMMANDS: dict[str, types.ModuleType] = {
-    "train": train,
-    "eval": evaluate,
-    "render": render,
-    "pack": pack,
-    "masks": masks,
-    "config": config,
-    "doctor": doctor,
-    "encode": encode,
-    "decode": decode,
-    "export": export,
-    "info": info,
-    "swap": swap,
-    "partition": partition,
-    "report": report,
-    "publish": publish,
-    "play": play,
-    "video": video,
-}
+_COMMANDS = (
+    "train",
+    "eval",
+    "render",
+    "pack",
+    "masks",
+    "config",
+    "doctor",
+    "encode",
+    "decode",
+    "export",
+    "info",
+    "swap",
+    "partition",
+    "report",
+    "publish",
+    "play",
+    "video",
+)
+_MODULES = {"eval": "evaluate"}  # which are not called as their command
+
+
+def _module(command: str) -> types.ModuleType:
+    """What carries out a command; one loads no libraries that only the others need."""
+    return importlib.import_module(f"inv_jax.commands.{_MODULES.get(command, command)}")
 
 
 def _parse(command: str, argv: list[str]) -> flags.FlagValues:
@@ -85,19 +73,19 @@ def _parse(command: str, argv: list[str]) -> flags.FlagValues:
     Raises:
       InvError: For a flag, a config file or an override that cannot be right.
     """
-    values = flags.FlagValues()
+    values, module = flags.FlagValues(), _module(command)
     for name in ("verbosity", "stderrthreshold"):
         values[name] = flags.FLAGS[name]
     try:
-        _COMMANDS[command].define(values, argv)
+        module.define(values, argv)
         rest = values(argv)
     # A config file is the user's code: it may raise anything.
     except Exception as error:
         raise InvError(_last_line(error)) from error
-    _take_positional(values, getattr(_COMMANDS[command], "POSITIONAL", ""), rest)
+    _take_positional(values, getattr(module, "POSITIONAL", ""), rest)
     if len(rest) > 1:
         raise InvError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
-    for name, advice in _COMMANDS[command].REQUIRED.items():
+    for name, advice in module.REQUIRED.items():
         if values[name].value is None:
             raise InvError(f"--{name} is missing; {advice}")
     return values
@@ -125,14 +113,14 @@ def _last_line(error: Exception) -> str:
 
 def _help() -> str:
     width = max(map(len, _COMMANDS))
-    lines = [f"    inv-jax {name:{width}} {module.USAGE}" for name, module in _COMMANDS.items()]
+    lines = [f"    inv-jax {name:{width}} {_module(name).USAGE}" for name in _COMMANDS]
     more = "Each says more, with all its flags: inv-jax train --help"
     return "\n".join(["The commands of inv-jax:", "", *lines, "", more])
 
 
 def _help_of(command: str) -> str:
     """What a command does, how to call it, and its flags."""
-    module, values = _COMMANDS[command], flags.FlagValues()
+    module, values = _module(command), flags.FlagValues()
     general = set(values)  # absl's own
     module.define(values, [])
     lines = [_described(values[name]) for name in sorted(set(values) - general)]
@@ -188,7 +176,7 @@ def _run_alone(command: str, argv: list[str]) -> int:
     _quiet_libraries()
     try:
         values = _parse(command, [argv[0], *argv[2:]])
-        return _COMMANDS[command].run(values, Stop())
+        return _module(command).run(values, Stop())
     except InvError as error:
         print(f"inv-jax{hosts.name()}: {error}", file=sys.stderr)
         return _USAGE_ERROR

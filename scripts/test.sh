@@ -14,4 +14,6 @@ ruff check .
 ruff format --check .
 # Of the long ones: a kill within a frame, a kill within a write, SIGTERM, a disk that is full, of two
 # processes one that is killed; and the notebook.
-python -m pytest -n 2 -m "not slow or in_ci"
+# A module is one worker's, so that what its tests share is made once; in the order of the folders,
+# since by number of tests the few long ones would come last, and one worker would wait.
+python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow or in_ci"

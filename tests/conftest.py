@@ -12,6 +12,9 @@ if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}=4".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "common")]  # `configs`, and what tests share
+
 from jaxtyping import install_import_hook  # noqa: E402
 
 # Checks shapes and types of every call in the numeric packages, as annotated there. It must be
@@ -25,13 +28,17 @@ import filelock  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import scenes  # noqa: E402
 from absl import logging  # noqa: E402
-from PIL import Image  # noqa: E402
+from jax.experimental.compilation_cache import compilation_cache  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # for `configs`
+_MANY_MAPS = 20_000
+_CACHE = {
+    "jax_persistent_cache_min_compile_time_secs": 0.1,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
 
 _IMAGE_RUN = {
     "model.width": 32,
@@ -62,13 +69,33 @@ def real_data() -> pathlib.Path:
     return _folder("INV_JAX_DATA", "../shared/data")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compile_cache(tmp_path_factory) -> str:
+    """Folder of compiled programs: of all tests, of all workers, and of commands they start."""
+    folder = jax.config.jax_compilation_cache_dir
+    if not folder:
+        base = tmp_path_factory.getbasetemp()
+        is_worker = "PYTEST_XDIST_WORKER" in os.environ
+        folder = str((base.parent if is_worker else base) / "compiled")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        jax.config.update("jax_compilation_cache_dir", folder)
+    for name, value in _CACHE.items():
+        os.environ[name.upper()] = str(value)
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # it decides once whether it is used
+    return folder
+
+
 @pytest.fixture(scope="module", autouse=True)
 def release_programs():
-    """Lets go of what a module compiled: each program is some memory maps, and their number is
-    limited (vm.max_map_count, 65,530 by default); a process that is out of them crashes.
+    """Lets go of what modules compiled, when it is much: each program is some memory maps, and
+    their number is limited (vm.max_map_count, 65,530 by default); a process that is out of them
+    crashes.
     """
     yield
-    jax.clear_caches()
+    maps = pathlib.Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
     _drop_torn_entries()
 
 
@@ -107,21 +134,12 @@ def tiny_capture(tmp_path_factory) -> Callable[..., pathlib.Path]:
     """`tiny_capture(height, width)`: a META capture of 3 cameras, and 3 frames of noise."""
 
     def make(height: int = 12, width: int = 16) -> pathlib.Path:
-        path = tmp_path_factory.mktemp("capture")
-        (path / "frames_2").mkdir()
-        rows = np.zeros((3, 17))
-        for cam, row in enumerate(rows):
-            # Columns: down, right, backwards, center, (H, W, focal) at factor 1.
-            row[:15] = np.ravel(
-                [[0, 1, 0, 0.3 * cam, 2 * height], [-1, 0, 0, 0, 2 * width], [0, 0, 1, 0, 40]]
-            )
-            row[15:] = 3.0, 20.0
-            for frame in (1, 2, 3):
-                rng = np.random.default_rng([frame, cam])
-                image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
-                image.save(path / "frames_2" / f"frame{frame:04d}cam{cam:02d}.png")
-        np.save(path / "poses_bounds.npy", rows)
-        return path
+        def noise(frame: int, cam: int) -> np.ndarray:
+            rng = np.random.default_rng([frame, cam])
+            return rng.integers(0, 256, (height, width, 3), np.uint8)
+
+        path, centers = tmp_path_factory.mktemp("capture"), [(0.3 * cam, 0) for cam in range(3)]
+        return scenes.write_meta(path, noise, (1, 2, 3), centers, (height, width), focal=40)
 
     return make
 
@@ -129,25 +147,17 @@ def tiny_capture(tmp_path_factory) -> Callable[..., pathlib.Path]:
 @pytest.fixture(scope="session")
 def image_clip(tmp_path_factory) -> pathlib.Path:
     """A video of one camera: a folder of 3 pictures of 16x24, smooth waves that move."""
-    folder = tmp_path_factory.mktemp("clip")
-    y, x = np.mgrid[:16, :24]
-    for frame in range(1, 4):
-        waves = [np.sin(0.15 * x + 0.2 * frame), np.cos(0.2 * y), np.sin(0.1 * (x + y))]
-        pixels = np.rint(127.5 + 100 * np.stack(waves, -1)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{frame:04d}.png")
-    return folder
+    return scenes.write_clip(tmp_path_factory.mktemp("clip"), 3, 16, 24)
 
 
 @pytest.fixture(scope="session")
 def train_image(image_clip) -> Callable[..., int]:
     """Trains the `transfer` plan on a clip by command, encoded meanwhile; its exit status."""
-    from inv_jax import cli  # after the import hook
+    import training  # all of the project, which few tests need
 
     def train(workdir: pathlib.Path, clip: pathlib.Path = image_clip) -> int:
-        fields = {**_IMAGE_RUN, "data.path": clip}
-        config = f"--config={ROOT / 'configs' / 'image2d.py'}:transfer"
-        flags = [f"--config.{name}={value}" for name, value in fields.items()]
-        return cli.main(["inv-jax", "train", config, f"--workdir={workdir}", *flags])
+        flags = training.flags_of("image2d.py:transfer", {**_IMAGE_RUN, "data.path": clip})
+        return training.run("train", *flags, f"--workdir={workdir}")
 
     return train
 

@@ -39,7 +39,7 @@ def test_help_of_a_command_names_all_its_flags(command, capsys):
     assert errors == ""
     assert f"inv-jax {command} " in output
     assert max(map(len, output.splitlines())) < 200
-    for name in cli._COMMANDS[command].REQUIRED:
+    for name in cli._module(command).REQUIRED:
         assert f"\n    --{name}: " in output
     assert "--flagfile" not in output
 

@@ -6,20 +6,17 @@ The scene is a plane with smooth waves that move, 4 cameras in a square, 5 frame
 import pathlib
 from collections.abc import Callable
 
-import jax
 import ml_collections
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
-from PIL import Image
+import scenes
+import training
 
 from configs import fast
-from inv_jax import cli, settings
-from inv_jax.assembly import build
+from inv_jax import settings
 from inv_jax.checkpoint import FrameStore
 
-_ROOT = pathlib.Path(__file__).parents[2]
-_HEIGHT, _WIDTH, _NUM_CAMS, _NUM_FRAMES = 16, 24, 4, 5
+_HEIGHT, _WIDTH, _NUM_FRAMES = 16, 24, 5
 
 # 5 samples on two levels and 5 bricks of 12; frames of 12, 8, 6 and 6 steps. Box and space follow
 # from the capture.
@@ -44,45 +41,19 @@ _TINY = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compile_cache(tmp_path_factory) -> str:
-    """Runs of one config share their compiled programs."""
-    if not jax.config.jax_compilation_cache_dir:
-        folder = tmp_path_factory.mktemp("compiled")
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        compilation_cache.reset_cache()  # it decides once whether it is used
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return jax.config.jax_compilation_cache_dir
-
-
 @pytest.fixture(scope="session")
 def capture(tmp_path_factory) -> pathlib.Path:
     """A META capture."""
-    path = tmp_path_factory.mktemp("capture")
-    (path / "frames_2").mkdir()
-    rows = np.zeros((_NUM_CAMS, 17))
     y, x = np.mgrid[:_HEIGHT, :_WIDTH]
-    for cam, row in enumerate(rows):
+
+    def picture(frame: int, cam: int) -> np.ndarray:
         right, down = cam % 2, cam // 2
-        # Columns: down, right, backwards, center, (H, W, focal) at factor 1.
-        row[:15] = np.ravel(
-            [
-                [0, 1, 0, 0.3 * right, 2 * _HEIGHT],
-                [-1, 0, 0, -0.3 * down, 2 * _WIDTH],
-                [0, 0, 1, 0, 2 * _WIDTH],
-            ]
-        )
-        row[15:] = 3.0, 20.0  # nearest and farthest depth
-        for frame in range(1, _NUM_FRAMES + 1):
-            # At a depth of 4.8 a camera sees it moved by 1.5 pixels.
-            across = 0.25 * (x + 1.5 * right) + 0.2 * frame
-            along = 0.3 * (y + 1.5 * down) + 0.15 * frame
-            waves = [np.sin(across), np.cos(along), np.sin(across + along)]
-            image = np.uint8(255 * (0.5 + 0.4 * np.stack(waves, axis=-1)))
-            Image.fromarray(image).save(path / "frames_2" / f"frame{frame:04d}cam{cam:02d}.png")
-    np.save(path / "poses_bounds.npy", rows)
-    return path
+        # At a depth of 4.8 a camera sees it moved by 1.5 pixels.
+        across = 0.25 * (x + 1.5 * right) + 0.2 * frame
+        return scenes.waves(across, 0.3 * (y + 1.5 * down) + 0.15 * frame)
+
+    path, size = tmp_path_factory.mktemp("capture"), (_HEIGHT, _WIDTH)
+    return scenes.write_square(path, picture, range(1, _NUM_FRAMES + 1), size)
 
 
 @pytest.fixture(scope="session")
@@ -103,12 +74,7 @@ def train(config) -> Callable[..., FrameStore]:
     def run(
         workdir: pathlib.Path, changes: dict | None = None, should_stop=lambda: False
     ) -> FrameStore:
-        trainer, close = build.trainer(config(changes), workdir, should_stop)
-        try:
-            trainer.train()
-        finally:
-            close()
-        return FrameStore(workdir)
+        return training.train(config(changes), workdir, should_stop)
 
     return run
 
@@ -118,11 +84,7 @@ def arguments(capture) -> Callable[..., list[str]]:
     """What follows `inv-jax train`, or `doctor`, for a tiny run."""
 
     def make(changes: dict | None = None) -> list[str]:
-        fields = {"data.path": capture, **_TINY, **(changes or {})}
-        return [
-            f"--config={_ROOT / 'configs' / 'fast.py'}",
-            *(f"--config.{name}={value}" for name, value in fields.items()),
-        ]
+        return training.flags_of("fast.py", {"data.path": capture, **_TINY, **(changes or {})})
 
     return make
 
@@ -130,11 +92,7 @@ def arguments(capture) -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def run() -> Callable[..., int]:
     """`run("eval", ...)`: a command in this process; its exit status."""
-
-    def start(command: str, *flags: str) -> int:
-        return cli.main(["inv-jax", command, *map(str, flags)])
-
-    return start
+    return training.run
 
 
 @pytest.fixture(scope="session")

@@ -9,58 +9,14 @@ import pathlib
 
 import numpy as np
 import pytest
+from stored import assert_same_run
+from training import Crash, stop_after
 
-from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
 from inv_jax.params import Roles
 from inv_jax.types import InvError, Stopped
 
-_MEASURED = ("seconds", "_per_second", "_bytes")  # ends of names of what no two runs share
 _BY_STEP = {"train.dispatch_seconds": 0.0}  # a dispatch of each step: 12, 8, 6 and 6
-
-
-class Crash(Exception):
-    """What ends a run at once: nothing gets stored on the way out."""
-
-
-def stop_after(dispatches: int):
-    answers = iter([False] * dispatches)
-    return lambda: next(answers, True)
-
-
-def crash_after(dispatches: int):
-    answers = iter([False] * dispatches)
-
-    def ask() -> bool:
-        if next(answers, True):
-            raise Crash
-        return False
-
-    return ask
-
-
-def bits(workdir: pathlib.Path) -> dict[tuple[int, str], bytes]:
-    """Of all frames, and what is stored beside the newest: moments and hardness."""
-    store = FrameStore(workdir)
-    found = {
-        (number, path): leaf.tobytes()
-        for number in store.numbers()
-        for path, leaf in params_lib.flatten(store.params(number)).items()
-    }
-    newest = store.numbers()[-1]
-    return found | {(newest, p): leaf.tobytes() for p, leaf in store.optimizer(newest).items()}
-
-
-def rows_of(workdir: pathlib.Path) -> list[dict]:
-    """Without what no two runs share."""
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if not k.endswith(_MEASURED)} for row in rows]
-
-
-def assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
-    assert bits(found) == bits(expected)
-    assert rows_of(found) == rows_of(expected)
-    assert not list((found / "partial").iterdir())
 
 
 def states_within(workdir: pathlib.Path) -> list[int]:
@@ -110,7 +66,7 @@ def test_a_run_that_crashes_between_frames_goes_on_with_the_same_bits(
     train, straight, tmp_path, dispatches, done
 ):
     with pytest.raises(Crash):
-        train(tmp_path, _BY_STEP, crash_after(dispatches))
+        train(tmp_path, _BY_STEP, Crash.after(dispatches))
     assert FrameStore(tmp_path).frames() == done
     assert states_within(tmp_path) == []
     train(tmp_path)
@@ -123,7 +79,7 @@ def test_states_within_a_frame_that_are_stored_now_and_then_change_nothing(
 ):
     changes = {"train.save_every": 3, **_BY_STEP}
     with pytest.raises(Crash):
-        train(tmp_path, changes, crash_after(17))
+        train(tmp_path, changes, Crash.after(17))
     assert states_within(tmp_path) == [2]
     train(tmp_path, changes)
     assert_same_run(tmp_path, straight)

@@ -4,8 +4,11 @@ import json
 import pathlib
 
 import numpy as np
+import playing
 import pytest
 from PIL import Image
+from playing import pictures, psnr
+from stored import journal
 
 from inv_jax import params as params_lib
 from inv_jax.assembly.playback import open_playback
@@ -22,47 +25,22 @@ CODECS = {  # by the name of the file
 }
 
 
-def rows_of(path: pathlib.Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def pictures(folder: pathlib.Path) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
-
-
-def psnr(shown: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Of pictures, one by one."""
-    error = np.square(shown.astype(float) / 255 - truth.astype(float) / 255)
-    return -10 * np.log10(error.mean(axis=(1, 2, 3)))
-
-
 @pytest.fixture(scope="module")
 def workdir(learned) -> pathlib.Path:
     return learned
 
 
 @pytest.fixture(scope="module")
-def videos(run, workdir, tmp_path_factory) -> dict[str, pathlib.Path]:
+def videos(workdir, tmp_path_factory) -> dict[str, pathlib.Path]:
     """The run as files, by name."""
-    folder = tmp_path_factory.mktemp("videos")
-    made = {name: folder / f"{name}.inv" for name in CODECS}
-    for name, flags in CODECS.items():
-        assert run("encode", f"--workdir={workdir}", *flags, f"--out={made[name]}") == 0
-    return made
+    return playing.encoded(workdir, tmp_path_factory.mktemp("videos"), CODECS)
 
 
 @pytest.fixture(scope="module")
-def measured(run, workdir, videos, capture, tmp_path_factory) -> dict[str, np.ndarray]:
+def measured(workdir, videos, capture, tmp_path_factory) -> dict[str, np.ndarray]:
     """PSNR by frame, as `inv-jax eval` has it: of the run, and of each file."""
-    folder, found = tmp_path_factory.mktemp("tables"), {}
-    for name, path in {"run": workdir, **videos}.items():
-        table = folder / f"{name}.json"
-        flags = ["--metrics=psnr", f"--out={table}", f"--data_path={capture}"]
-        assert run("eval", f"--workdir={path}", *flags) == 0
-        rows = json.loads(table.read_text())
-        assert [row["frame"] for row in rows] == list(FRAMES)
-        found[name] = np.array([row["psnr"] for row in rows])
-    return found
+    folder, sources = tmp_path_factory.mktemp("tables"), {"run": workdir, **videos}
+    return {name: playing.measured(path, capture, FRAMES, folder) for name, path in sources.items()}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +52,7 @@ def shown(run, workdir, tmp_path_factory) -> np.ndarray:
 
 
 def test_a_run_is_trained_by_its_command_and_found_finished(run, workdir, arguments, enough):
-    rows = rows_of(workdir / "metrics.jsonl")
+    rows = journal(workdir)
     assert [row["frame"] for row in rows] == list(FRAMES)
     assert [row["steps"] for row in rows] == [300, 60, 40, 40]
     before = (workdir / "metrics.jsonl").read_text()
@@ -83,7 +61,7 @@ def test_a_run_is_trained_by_its_command_and_found_finished(run, workdir, argume
 
 
 def test_eval_measures_what_the_rows_say(workdir, measured):
-    in_rows = [row["psnr"] for row in rows_of(workdir / "metrics.jsonl")]
+    in_rows = [row["psnr"] for row in journal(workdir)]
     np.testing.assert_allclose(measured["run"], in_rows, atol=1e-2)
     assert measured["run"].min() > 18.0
 
@@ -303,5 +281,5 @@ def test_a_procedural_capture_is_rendered_and_trained_on(run, tmp_path):
     flags = [f"--config.{name}={value}" for name, value in fields.items()]
     config = f"--config={root / 'configs' / 'fast.py'}:demo"
     assert run("train", config, *flags, f"--workdir={tmp_path}") == 0
-    rows = rows_of(tmp_path / "metrics.jsonl")
+    rows = journal(tmp_path)
     assert [(row["frame"], row["steps"]) for row in rows] == [(1, 6), (2, 4)]

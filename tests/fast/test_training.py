@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 
 import jax
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from stored import journal
 
 from inv_jax import params as params_lib
 from inv_jax.assembly import build, captures, fitting
@@ -18,7 +18,8 @@ from inv_jax.models.bricks import NONE
 from inv_jax.sampling.hardness import Hardness
 from inv_jax.train import resume
 from inv_jax.train.parallel import Devices
-from inv_jax.train.step import Means, Memory, Stepper, TrainState
+from inv_jax.train.state import Means, Memory, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import Cameras, InvError, Views
 
@@ -27,10 +28,6 @@ _UNKNOWN = 81  # of a pixel that nobody has looked at
 
 def leaves(store: FrameStore, number: int) -> dict[str, np.ndarray]:
     return params_lib.flatten(store.params(number))
-
-
-def rows_of(workdir: pathlib.Path) -> list[dict]:
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 # What a run stores.
@@ -50,14 +47,14 @@ def test_colors_rest_to_the_bit_once_they_are_frozen_and_grids_do_not(straight):
 
 
 def test_frames_have_the_steps_of_their_phase(straight):
-    rows = rows_of(straight)
+    rows = journal(straight)
     assert [row["steps"] for row in rows] == [12, 8, 6, 6]
     assert [row["phase"] for row in rows] == ["warmup", "warmup", "transfer", "transfer"]
     assert all(np.isfinite(row["psnr"]) for row in rows)
 
 
 def test_a_run_learns(straight, learned):
-    long, short = ([row["psnr"] for row in rows_of(folder)] for folder in (learned, straight))
+    long, short = ([row["psnr"] for row in journal(folder)] for folder in (learned, straight))
     assert min(long) > max(short) + 4.0
     assert min(long) > 20.0
 
@@ -107,7 +104,7 @@ def test_a_run_in_bfloat16_is_nearly_the_same(train, straight, tmp_path):
     store = train(tmp_path, {"model.precision": "bfloat16"})
     kinds = {path.split("/")[1]: leaf.dtype for path, leaf in leaves(store, 4).items()}
     assert kinds == {"structure": np.float32, "color": np.float32, "index": np.int32}
-    found, expected = ([row["psnr"] for row in rows_of(path)] for path in (tmp_path, straight))
+    found, expected = ([row["psnr"] for row in journal(path)] for path in (tmp_path, straight))
     np.testing.assert_allclose(found, expected, atol=0.5)
 
 

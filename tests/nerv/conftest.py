@@ -3,19 +3,15 @@
 import pathlib
 from collections.abc import Callable
 
-import jax
 import ml_collections
-import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
-from PIL import Image
+import scenes
+import training
 
 from configs import nerv
-from inv_jax import cli, settings
-from inv_jax.assembly import build
+from inv_jax import settings
 from inv_jax.checkpoint import FrameStore
 
-_ROOT = pathlib.Path(__file__).parents[2]
 _HEIGHT, _WIDTH, _NUM_FRAMES = 24, 32, 10
 
 # 2,000 params, and steps of a batch of four, one on each simulated device: 8 frames are 2 steps.
@@ -35,35 +31,12 @@ _TINY = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compile_cache(tmp_path_factory) -> str:
-    """Runs of one config share their compiled programs, also with commands in other processes."""
-    if not jax.config.jax_compilation_cache_dir:
-        folder = tmp_path_factory.mktemp("compiled")
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        compilation_cache.reset_cache()  # it decides once whether it is used
-    return jax.config.jax_compilation_cache_dir
-
-
-def draw(folder: pathlib.Path, frames: int, height: int = _HEIGHT, width: int = _WIDTH) -> None:
-    """Pictures of smooth waves that move."""
-    y, x = np.mgrid[:height, :width]
-    for frame in range(1, frames + 1):
-        waves = [np.sin(0.15 * x + 0.2 * frame), np.cos(0.2 * y), np.sin(0.1 * (x + y))]
-        pixels = np.rint(127.5 + 100 * np.stack(waves, -1)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{frame:04d}.png")
-
-
 @pytest.fixture(scope="session")
 def make_clip(tmp_path_factory) -> Callable[..., pathlib.Path]:
     """`make_clip(frames, height, width)`: a folder of pictures."""
 
-    def make(frames: int, *size: int) -> pathlib.Path:
-        folder = tmp_path_factory.mktemp("clip")
-        draw(folder, frames, *size)
-        return folder
+    def make(frames: int, height: int = _HEIGHT, width: int = _WIDTH) -> pathlib.Path:
+        return scenes.write_clip(tmp_path_factory.mktemp("clip"), frames, height, width)
 
     return make
 
@@ -92,12 +65,7 @@ def train(config) -> Callable[..., FrameStore]:
     def run(
         workdir: pathlib.Path, changes: dict | None = None, should_stop=lambda: False
     ) -> FrameStore:
-        trainer, close = build.trainer(config(changes), workdir, should_stop)
-        try:
-            trainer.train()
-        finally:
-            close()
-        return FrameStore(workdir)
+        return training.train(config(changes), workdir, should_stop)
 
     return run
 
@@ -107,11 +75,7 @@ def arguments(clip) -> Callable[..., list[str]]:
     """What follows `inv-jax train`, or `doctor`, for a tiny run."""
 
     def make(changes: dict | None = None) -> list[str]:
-        fields = {"data.path": clip, **_TINY, **(changes or {})}
-        return [
-            f"--config={_ROOT / 'configs' / 'nerv.py'}",
-            *(f"--config.{name}={value}" for name, value in fields.items()),
-        ]
+        return training.flags_of("nerv.py", {"data.path": clip, **_TINY, **(changes or {})})
 
     return make
 
@@ -119,8 +83,4 @@ def arguments(clip) -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def run() -> Callable[..., int]:
     """`run("eval", ...)`: a command in this process; its exit status."""
-
-    def start(command: str, *flags: str) -> int:
-        return cli.main(["inv-jax", command, *flags])
-
-    return start
+    return training.run

@@ -3,17 +3,17 @@
 Stops are asked for between dispatches, in this process, or are signals to another one.
 """
 
-import json
-import os
 import pathlib
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+import training
+from stored import assert_same_run, rows_of
+from training import stop_after
 
 from inv_jax import params as params_lib
 from inv_jax.checkpoint import FrameStore
@@ -21,39 +21,8 @@ from inv_jax.codec.video import NeuralVideo
 from inv_jax.train import prune
 from inv_jax.types import Stopped
 
-_ROOT = pathlib.Path(__file__).parents[2]
-_MEASURED = ("seconds", "_per_second", "_bytes")  # ends of names of what no two runs share
 _BY_STEP = {"train.dispatch_seconds": 0.0}  # a dispatch of each step
 _PRUNED = {"train.epochs": 6, "prune.ratio": 0.4, "prune.steps": (0.0, 0.5)}  # at steps 0 and 6
-
-
-def bits(workdir: pathlib.Path) -> dict[tuple[int, str], bytes]:
-    """Of all clips, and the optimizer of the newest."""
-    store = FrameStore(workdir)
-    found = {
-        (number, path): leaf.tobytes()
-        for number in store.numbers()
-        for path, leaf in params_lib.flatten(store.params(number)).items()
-    }
-    newest = store.numbers()[-1]
-    return found | {(newest, p): leaf.tobytes() for p, leaf in store.optimizer(newest).items()}
-
-
-def rows_of(workdir: pathlib.Path) -> list[dict]:
-    """Without what no two runs share."""
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if not k.endswith(_MEASURED)} for row in rows]
-
-
-def assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
-    assert bits(found) == bits(expected)
-    assert rows_of(found) == rows_of(expected)
-    assert not list((found / "partial").iterdir())
-
-
-def stop_after(dispatches: int):
-    answers = iter([False] * dispatches)
-    return lambda: next(answers, True)
 
 
 def leaves(workdir: pathlib.Path) -> dict[str, np.ndarray]:
@@ -161,29 +130,12 @@ _SECONDS = 120  # nothing here takes longer, also on a busy machine
 
 
 @pytest.fixture(scope="module")
-def command(arguments, compile_cache):
+def command(arguments):
     """Starts `inv-jax train` in a process of its own."""
 
     def start(workdir: pathlib.Path, *extra: str, devices: int = 2) -> subprocess.Popen:
-        environment = {
-            **os.environ,
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-            "JAX_COMPILATION_CACHE_DIR": compile_cache,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "inv_jax", "train", f"--workdir={workdir}"),
-                *arguments(_LONG),
-                *extra,
-            ],
-            env=environment,
-            cwd=_ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        flags = arguments(_LONG)
+        return training.start(f"--workdir={workdir}", *flags, *extra, num_devices=devices)
 
     return start
 

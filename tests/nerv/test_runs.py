@@ -5,8 +5,10 @@ import pathlib
 
 import av
 import numpy as np
+import playing
 import pytest
-from PIL import Image
+from playing import pictures, psnr
+from stored import journal
 
 from inv_jax.checkpoint import FrameStore
 from inv_jax.codec.video import NeuralVideo
@@ -18,20 +20,6 @@ CODECS = {  # by the name of the file
     "quant8": ("--codec=quant", "--bits=8"),
     "quant4": ("--codec=quant", "--bits=4"),
 }
-
-
-def rows_of(workdir: pathlib.Path) -> list[dict]:
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def pictures(folder: pathlib.Path) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
-
-
-def psnr(shown: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Of pictures, one by one."""
-    error = np.square(shown.astype(float) / 255 - truth.astype(float) / 255)
-    return -10 * np.log10(error.mean(axis=(1, 2, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +40,16 @@ def clips(run, arguments, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def videos(run, workdir, tmp_path_factory) -> dict[str, pathlib.Path]:
+def videos(workdir, tmp_path_factory) -> dict[str, pathlib.Path]:
     """The run as files, by name."""
-    folder = tmp_path_factory.mktemp("videos")
-    made = {name: folder / f"{name}.inv" for name in CODECS}
-    for name, flags in CODECS.items():
-        assert run("encode", f"--workdir={workdir}", *flags, f"--out={made[name]}") == 0
-    return made
+    return playing.encoded(workdir, tmp_path_factory.mktemp("videos"), CODECS)
 
 
 @pytest.fixture(scope="module")
-def measured(run, workdir, videos, clip, tmp_path_factory) -> dict[str, np.ndarray]:
+def measured(workdir, videos, clip, tmp_path_factory) -> dict[str, np.ndarray]:
     """PSNR by frame, as `inv-jax eval` has it: of the run, and of each file."""
-    folder, found = tmp_path_factory.mktemp("tables"), {}
-    for name, path in {"run": workdir, **videos}.items():
-        table = folder / f"{name}.json"
-        flags = ["--metrics=psnr", f"--out={table}", f"--data_path={clip}"]
-        assert run("eval", f"--workdir={path}", *flags) == 0
-        rows = json.loads(table.read_text())
-        assert [row["frame"] for row in rows] == list(FRAMES)
-        found[name] = np.array([row["psnr"] for row in rows])
-    return found
+    folder, sources = tmp_path_factory.mktemp("tables"), {"run": workdir, **videos}
+    return {name: playing.measured(path, clip, FRAMES, folder) for name, path in sources.items()}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +61,7 @@ def shown(run, workdir, tmp_path_factory) -> np.ndarray:
 
 
 def test_a_clip_is_learned_and_has_a_row_a_frame(workdir):
-    rows = rows_of(workdir)
+    rows = journal(workdir)
     assert [row["frame"] for row in rows] == list(FRAMES)
     assert min(row["psnr"] for row in rows) > 20.0
     assert (rows[0]["num_frames"], rows[0]["steps"]) == (8, 100 * 2)
@@ -100,7 +77,7 @@ def test_a_finished_run_is_found_finished(run, workdir, arguments):
 
 
 def test_eval_measures_what_the_rows_say(workdir, measured):
-    in_rows = [row["psnr"] for row in rows_of(workdir)]
+    in_rows = [row["psnr"] for row in journal(workdir)]
     np.testing.assert_allclose(measured["run"], in_rows, atol=1e-2)
 
 
@@ -227,7 +204,7 @@ def test_config_explains_a_run(run, workdir, capsys):
 
 
 def test_a_run_of_clips_plays_from_the_file_it_wrote(run, clips, tmp_path):
-    assert [row["frame"] for row in rows_of(clips)] == list(FRAMES)
+    assert [row["frame"] for row in journal(clips)] == list(FRAMES)
     assert FrameStore(clips).segments() == [range(1, 5), range(5, 9)]
     assert NeuralVideo.open(clips / "video.inv").frames() == list(FRAMES)
     out = tmp_path / "frames"

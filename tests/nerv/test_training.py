@@ -1,7 +1,6 @@
 """Clips in training: several in a run, frames left out, any number of devices, all heads."""
 
 import functools
-import json
 import os
 import pathlib
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from stored import journal
 
 from inv_jax import params as params_lib
 from inv_jax.assembly import build, record
@@ -17,10 +17,6 @@ from inv_jax.checkpoint import FrameStore
 from inv_jax.train.parallel import Devices
 
 _ROOT = pathlib.Path(__file__).parents[2]
-
-
-def rows_of(workdir: pathlib.Path) -> list[dict]:
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 def leaves(workdir: pathlib.Path) -> dict[str, np.ndarray]:
@@ -52,14 +48,14 @@ def test_a_run_of_clips(train, tmp_path, monkeypatch, changes, expected):
     store = train(tmp_path, {**changes, "train.epochs": 2})
     assert store.segments() == expected
     frames = [frame for span in expected for frame in span]
-    assert [row["frame"] for row in rows_of(tmp_path)] == store.frames() == frames
-    assert [row["frame"] for row in rows_of(tmp_path) if "steps" in row] == store.numbers()
+    assert [row["frame"] for row in journal(tmp_path)] == store.frames() == frames
+    assert [row["frame"] for row in journal(tmp_path) if "steps" in row] == store.numbers()
 
 
 def test_frames_that_no_step_has_seen_are_measured(train, tmp_path):
     store = train(tmp_path, {"data.frame_step": 2, "data.test_step": 1, "train.epochs": 2})
     assert store.segments() == [range(1, 9)]
-    rows = rows_of(tmp_path)
+    rows = journal(tmp_path)
     assert [row["frame"] for row in rows] == list(range(1, 9))
     assert rows[0]["steps"] == 2  # of 4 frames, each
     assert all(np.isfinite(row["psnr"]) for row in rows)
@@ -75,7 +71,7 @@ def test_chosen_frames_are_numbered_anew_and_pooled(train, tmp_path):
         "train.epochs": 2,
     }
     assert train(tmp_path, changes).frames() == [1, 2, 3, 4]
-    assert [row["frame"] for row in rows_of(tmp_path)] == [1, 2, 3, 4]
+    assert [row["frame"] for row in journal(tmp_path)] == [1, 2, 3, 4]
 
 
 # Devices and passes.
@@ -141,6 +137,6 @@ def test_the_demo_is_well_above_30_db(compile_cache, tmp_path):
     config = f"--config={_ROOT / 'configs' / 'nerv.py'}:demo"
     command = [sys.executable, "-m", "inv_jax", "train", config, f"--workdir={tmp_path}"]
     subprocess.run(command, env=one, cwd=_ROOT, check=True, timeout=900)
-    found = [row["psnr"] for row in rows_of(tmp_path)]
+    found = [row["psnr"] for row in journal(tmp_path)]
     assert len(found) == 32
     assert min(found) > 32.0

@@ -160,10 +160,13 @@ def test_rays_of_a_clip_start_at_their_views_camera_at_its_time():
     def timed(cameras: Cameras, places: Places) -> tuple[Rays, jax.Array]:
         return inputs(cameras, places), places.times
 
-    key, all_ids = jax.random.key(0), jnp.arange(2 * NUM_PIXELS)
-    batch = RAYS.sample(
-        *(timed, key, jnp.int32(0), all_ids, 2 * NUM_PIXELS), clip, make_cameras(), ALL
-    )
+    @jax.jit
+    def sample(clip: Views, cameras: Cameras) -> Batch:
+        key, all_ids = jax.random.key(0), jnp.arange(2 * NUM_PIXELS)
+        step, count = jnp.int32(0), 2 * NUM_PIXELS
+        return RAYS.sample(timed, key, step, all_ids, count, clip, cameras, ALL)
+
+    batch = sample(clip, make_cameras())
     rays, when = batch.inputs
     pixels = pixels_of(batch.replace(inputs=rays))
     view_of = {(cam, time): view for view, (cam, time) in enumerate(zip(cams, times, strict=True))}
