@@ -38,7 +38,7 @@ from inv_jax.eval import measures, report  # noqa: E402
 from inv_jax.render.view import ViewRenderer  # noqa: E402
 from inv_jax.train import resume  # noqa: E402
 from inv_jax.train.parallel import Devices  # noqa: E402
-from inv_jax.train.step import TrainState  # noqa: E402
+from inv_jax.train.state import TrainState  # noqa: E402
 from inv_jax.types import InvError, Params, Stopped  # noqa: E402
 
 matplotlib.use("Agg")

@@ -79,8 +79,15 @@ class Command:
         Raises:
           InvError: If the command fails, or the folder belongs to other settings.
         """
-        if self.is_finished():
-            return
+        if not self.is_finished():
+            self.carry_out()
+
+    def carry_out(self) -> None:
+        """Runs the command, which does nothing where nothing is left.
+
+        Raises:
+          InvError: If it fails, or the folder belongs to other settings.
+        """
         argv = [sys.executable, "-m", "inv_jax", *self.arguments]
         status = subprocess.run(argv, cwd=ROOT, stdout=sys.stderr, check=False).returncode
         if status:

@@ -22,7 +22,8 @@ from inv_jax.codec.gauge import PictureGauge
 from inv_jax.data.capture import Capture
 from inv_jax.models.nerf import Nerf
 from inv_jax.train import optimizer as optimizer_lib
-from inv_jax.train.step import Means, Stepper, TrainState
+from inv_jax.train.state import Means, TrainState
+from inv_jax.train.step import Stepper
 from inv_jax.train.update_penalty import UpdatePenalty
 from inv_jax.types import Params
 
