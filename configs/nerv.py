@@ -55,8 +55,6 @@ from typing import Any
 import ml_collections
 
 from configs import base
-from inv_jax import settings
-from inv_jax.types import InvError
 
 _CHANNELS = {"S": 26, "M": 58, "L": 112}  # of the grid, at 720p
 _1080P = ((64, 8), (128, 4), (128, 6), (128, 8), (192, 8))  # ... and the expansion
@@ -116,9 +114,4 @@ def get_config(name: str = "") -> ml_collections.ConfigDict:
     Raises:
       InvError: If there is no such name.
     """
-    if name not in NAMES:
-        raise InvError(f"configs/nerv.py has no {name!r}; choose among {', '.join(NAMES[1:])}")
-    config = base.get_config(model="nerv", layout="video")
-    config.data.factor = 1
-    config.render.fps = 0.0
-    return settings.changed(config, _SETTINGS[name])
+    return base.of_clips("nerv.py", _SETTINGS, name, model="nerv", layout="video")

@@ -39,8 +39,6 @@ from typing import Any
 import ml_collections
 
 from configs import base
-from inv_jax import settings
-from inv_jax.types import InvError
 
 _UVG8 = ("bunny", "beauty", "bosphorus", "bee", "jockey", "setgo", "shake", "yacht")
 _UVG17 = (
@@ -99,9 +97,4 @@ def get_config(name: str = "") -> ml_collections.ConfigDict:
     Raises:
       InvError: If there is no such name.
     """
-    if name not in NAMES:
-        raise InvError(f"configs/pfnr.py has no {name!r}; choose among {', '.join(NAMES[1:])}")
-    config = base.get_config(model="pfnr", layout="clips")
-    config.data.factor = 1
-    config.render.fps = 0.0
-    return settings.changed(config, _SETTINGS[name])
+    return base.of_clips("pfnr.py", _SETTINGS, name, model="pfnr", layout="clips")

@@ -175,7 +175,7 @@ def check_memory(
             memory.Lever("train.rows_per_pass", rows_per_pass, "activations", 1, divides=share),
             memory.Lever("eval.rows_per_chunk", chunk, "image", power=1),
             *(
-                memory.Lever(f"model.{name}", config.model[name], "moments", power=2)
+                memory.Lever(f"model.{name}", config.model[name], "state", power=2)
                 for name in ("width", "channels", "lower_width")
                 if name in config.model and "levels" not in config.model  # nearly all is grids
             ),

@@ -15,7 +15,7 @@ import os
 import pathlib
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -25,7 +25,7 @@ from jaxtyping import UInt8
 
 from inv_jax.data import folder, frame_index, images, images2d, records, sequence
 from inv_jax.data.rig import Rig
-from inv_jax.data.source import FileSource, ImageSource, Making
+from inv_jax.data.source import Contents, FileSource, ImageSource, Making
 from inv_jax.geometry import cameras as cameras_lib
 from inv_jax.types import Cameras, InvError, Views
 
@@ -213,16 +213,7 @@ def open_capture(
     if frame_step < 1:
         raise InvError(f"data.frame_step is {frame_step}; expected 1 (all frames) or more")
     path = pathlib.Path(path)
-    opened_by = {
-        images2d.LAYOUT: functools.partial(
-            images2d.open_video, background=background, size=size, frame_ids=frame_ids
-        ),
-        sequence.LAYOUT: functools.partial(
-            sequence.open_sequence, background=background, size=size, names=clips
-        ),
-    }
-    usual = records.open_records if records.is_packed(path) else folder.open_folder
-    contents = opened_by.get(layout, usual)(
+    contents = _opener(layout, path, background, size, frame_ids, clips)(
         path,
         Making(layout=layout, factor=factor, bd_factor=bd_factor),
         first_frame=first_frame,
@@ -260,6 +251,23 @@ def open_capture(
     )
     capture.load(contents.frames[0])  # A broken first frame is found before anything is written.
     return capture
+
+
+def _opener(
+    layout: str,
+    path: pathlib.Path,
+    background: float,
+    size: tuple[int, int],
+    frame_ids: Sequence[int],
+    clips: Sequence[str],
+) -> Callable[..., Contents]:
+    """What opens a layout; arguments as of `open_capture`, each for the layout that has it."""
+    of_videos = {"background": background, "size": size}
+    if layout == images2d.LAYOUT:
+        return functools.partial(images2d.open_video, frame_ids=frame_ids, **of_videos)
+    if layout == sequence.LAYOUT:
+        return functools.partial(sequence.open_sequence, names=clips, **of_videos)
+    return records.open_records if records.is_packed(path) else folder.open_folder
 
 
 _ALIGNMENT = 64  # bytes; XLA copies host arrays that lie otherwise

@@ -270,10 +270,13 @@ def _by_names(files: list[pathlib.Path]) -> dict[int, pathlib.Path]:
             _add(found, int(parts[file][column]), file)
         return found
 
-    def natural(file: pathlib.Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts[file]]
+    return dict(enumerate(sorted(files, key=lambda file: natural(file.stem)), start=1))
 
-    return dict(enumerate(sorted(files, key=natural), start=1))
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """What names are sorted by, so that 10 comes behind 9."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _add(found: dict[int, pathlib.Path], number: int, file: pathlib.Path) -> None:

@@ -107,7 +107,7 @@ def find_clips(path: pathlib.Path, names: Sequence[str] = ()) -> list[pathlib.Pa
         )
     if names:
         return [_named(path, found, name) for name in names]
-    return sorted(found, key=lambda entry: _natural(entry.name))
+    return sorted(found, key=lambda entry: images2d.natural(entry.name))
 
 
 def _named(path: pathlib.Path, found: Sequence[pathlib.Path], name: str) -> pathlib.Path:
@@ -132,11 +132,6 @@ def _listed(path: pathlib.Path) -> list[pathlib.Path]:
     if not names:
         raise InvError(f"{path} names no clips; want the path of one in each line")
     return [path.parent / pathlib.Path(name).expanduser() for name in names]
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _open(

@@ -10,6 +10,7 @@ from stored import assert_same_run, bits_of, journal
 from training import stop_after
 
 from inv_jax import params as params_lib
+from inv_jax.assembly import sizing
 from inv_jax.checkpoint import FrameStore
 from inv_jax.types import InvError, Stopped
 
@@ -157,3 +158,12 @@ def test_layers_of_an_older_clip_are_swapped_into_the_newest(straight, tmp_path,
     out = tmp_path / "swap"
     assert training.run("swap", f"--workdir={straight}", *flags, f"--out={out}") == 0
     assert list(out.iterdir())
+
+
+def test_a_network_that_cannot_fit_is_refused_with_the_setting_to_lower(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sizing, "available_memory", lambda devices: 2**26)
+    with pytest.raises(InvError, match=r"needs about .* lower model\.channels from 200 to about"):
+        training.train(config({"model.channels": 200}), tmp_path, lambda: False)
+    assert not list(tmp_path.iterdir())
